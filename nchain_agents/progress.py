@@ -1,0 +1,35 @@
+"""Progress bars, drawn by rich."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def training_progress(total: int, shown: bool) -> Iterator[Callable[[int, float], None]]:
+    """Yield a function that shows (steps done, return of the last episode); one bar if `shown`.
+
+    Raises:
+        ModuleNotFoundError: `shown`, and rich is not installed.
+    """
+    if not shown:
+        yield lambda steps, episode_return: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.speed:,.0f} steps/s"),
+        TextColumn("return {task.fields[episode_return]:,.1f}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns) as progress:
+        task = progress.add_task("learning", total=total, episode_return=float("nan"))
+
+        def show(steps: int, episode_return: float) -> None:
+            progress.update(task, completed=steps, episode_return=episode_return)
+
+        yield show
+        progress.update(task, completed=total)

@@ -1,0 +1,1 @@
+"""Learners that keep one number for each state and action."""

@@ -1,0 +1,20 @@
+"""NChain-v0 for Gymnasium: the chain, its vector form, its outcome table and its exact answers."""
+
+import gymnasium as gym
+
+from nchain_env.chain import chain_mdp
+from nchain_env.env import NChainEnv
+from nchain_env.mdp import TabularMDP
+from nchain_env.vector_env import NChainVectorEnv
+
+__all__ = ["NChainEnv", "NChainVectorEnv", "TabularMDP", "chain_mdp"]
+__version__ = "0.1.0"
+
+# Registering an id twice warns, and a module may be imported twice (importlib.reload).
+if "NChain-v0" not in gym.registry:
+    gym.register(
+        id="NChain-v0",
+        entry_point="nchain_env.env:NChainEnv",
+        vector_entry_point="nchain_env.vector_env:NChainVectorEnv",
+        max_episode_steps=1000,
+    )

@@ -1,0 +1,57 @@
+"""Checks of arguments: each names the parameter, what was given and what is allowed."""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any
+
+import numpy as np
+
+
+def integer(name: str, value: Any, low: int, high: int | None = None) -> int:
+    """Return `value` as an int of at least `low` and below `high`.
+
+    Raises:
+        ValueError: It is not; bools and floats are no integers.
+    """
+    try:
+        if isinstance(value, bool | np.bool_):
+            raise TypeError
+        number = operator.index(value)
+    except TypeError:
+        number = low - 1
+    if number < low or (high is not None and number >= high):
+        allowed = f"of at least {low}" if high is None else f"in [{low}, {high})"
+        raise ValueError(f"{name} must be an integer {allowed}, got {value!r}")
+    return number
+
+
+def real(
+    name: str,
+    value: Any,
+    low: float = -math.inf,
+    high: float = math.inf,
+    *,
+    open_low: bool = False,
+    open_high: bool = False,
+) -> float:
+    """Return `value` as a finite float from `low` to `high`, both included unless open.
+
+    Raises:
+        ValueError: It is not; bools and strings are no numbers.
+    """
+    number = math.nan
+    if isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool):
+        number = float(value)
+    inside = (low < number if open_low else low <= number) and (
+        number < high if open_high else number <= high
+    )
+    if not (inside and math.isfinite(number)):
+        allowed = "a finite number"
+        if math.isfinite(low) or math.isfinite(high):
+            left = "(" if open_low or math.isinf(low) else "["
+            right = ")" if open_high or math.isinf(high) else "]"
+            allowed = f"a number in {left}{low:g}, {high:g}{right}"
+        raise ValueError(f"{name} must be {allowed}, got {value!r}")
+    return number

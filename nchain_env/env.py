@@ -1,0 +1,216 @@
+"""NChain-v0, one environment at a time."""
+
+from __future__ import annotations
+
+import operator
+from typing import TYPE_CHECKING, Any
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+from gymnasium.error import ResetNeeded
+from gymnasium.spaces import Discrete
+
+from nchain_env.chain import chain_mdp
+from nchain_env.checks import integer
+from nchain_env.mdp import FloatArray, TabularMDP, TransitionDict
+
+if TYPE_CHECKING:
+    from nchain_env.rendering import Renderer
+
+
+class NChainEnv(gym.Env[Any, Any]):
+    """A chain in which the small reward is near and the large one far."""
+
+    metadata = {"render_modes": ["human", "ansi", "rgb_array"], "render_fps": 4}  # noqa: RUF012
+
+    def __init__(
+        self,
+        n: int = 5,
+        slip: float = 0.2,
+        small: float = 2.0,
+        large: float = 10.0,
+        render_mode: str | None = None,
+    ) -> None:
+        self.mdp = chain_mdp(n, slip, small, large)
+        self.render_mode = checked_render_mode(render_mode, self.metadata["render_modes"])
+        self.observation_space = Discrete(self.mdp.num_states)
+        self.action_space = Discrete(self.mdp.num_actions)
+        self.s: int | None = None
+        self._outcomes = _Outcomes(self.mdp)
+        # What a picture shows beside the state; kept only when there is a render mode.
+        self._last: tuple[int, bool, float] | None = None
+        self._steps, self._return = 0, 0.0
+        self._renderer: Renderer | None = None
+
+    @property
+    def P(self) -> TransitionDict:  # noqa: N802
+        """Toy-text's dictionary: P[s][a] = [(probability, next_state, reward, terminated), ...]."""
+        return self.mdp.P
+
+    @property
+    def initial_state_distrib(self) -> FloatArray:
+        """(n,) the distribution of the state after a reset."""
+        return self.mdp.initial
+
+    def step(self, action: int) -> tuple[int, float, bool, bool, dict[str, Any]]:
+        """Execute `action`, or its opposite when the agent slips.
+
+        Args:
+            action: 0 (forward) or 1 (backward).
+
+        Returns:
+            The state, the reward, False (a chain never terminates), False (the time limit belongs
+            to the wrapper that `gym.make` adds) and `{"prob": ..., "slipped": ...}`: the
+            probability of what happened, and whether the opposite action was executed.
+
+        Raises:
+            ResetNeeded: There was no reset yet.
+            ValueError: The action is neither 0 nor 1. The state and the generator are as before.
+        """
+        outcomes = self._outcomes[self.s]
+        try:
+            slip, slipped_outcome, outcome = outcomes[action]
+        except (KeyError, TypeError):
+            slip, slipped_outcome, outcome = outcomes[_action_number(action)]
+        slipped = self._np_random.random() < slip  # type: ignore[union-attr]
+        if slipped:
+            outcome = slipped_outcome
+        self.s, reward, terminated, probability = outcome
+        if self.render_mode is not None:
+            self._last = int(action), slipped, reward
+            self._steps += 1
+            self._return += reward
+            if self.render_mode == "human":
+                self.render()
+        return self.s, reward, terminated, False, {"prob": probability, "slipped": slipped}
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[int, dict[str, Any]]:
+        """Go back to state 0, or to `options["state"]`.
+
+        Args:
+            seed: Starts the generator anew; None goes on with the present one.
+            options: `{"state": k}` starts in state k, in [0, n). No other option is known.
+
+        Returns:
+            The state, and `{"prob": ...}`: the probability of starting there.
+
+        Raises:
+            ValueError: An option is unknown or not allowed. The state and the generator are as
+                before.
+        """
+        state = checked_start_state(options, self.mdp.num_states)
+        super().reset(seed=seed)
+        # One number a reset, used or not: what follows does not depend on the options.
+        drawn = int(np.argmax(self.mdp.cumulative_initial > self.np_random.random()))
+        self.s = drawn if state is None else state
+        self._last = None
+        self._steps, self._return = 0, 0.0
+        if self.render_mode == "human":
+            self.render()
+        return self.s, {"prob": float(self.mdp.initial[drawn]) if state is None else 1.0}
+
+    def render(self) -> str | npt.NDArray[np.uint8] | None:
+        """Show the chain, the agent, the last action, a slip, the reward and the return so far.
+
+        Returns:
+            A string for "ansi", an (H, W, 3) image for "rgb_array", None for "human" and without
+            a render mode.
+
+        Raises:
+            ResetNeeded: There was no reset yet.
+            DependencyNotInstalled: "human" and "rgb_array" need the extra `nchain-env[render]`.
+        """
+        if self.render_mode is None:
+            gym.logger.warn(
+                "render() does nothing without a render mode: "
+                'gym.make("NChain-v0", render_mode="rgb_array")'
+            )
+            return None
+        if self.s is None:
+            raise ResetNeeded(_RESET_FIRST)
+        from nchain_env.rendering import Renderer, Snapshot
+
+        if self._renderer is None:
+            self._renderer = Renderer(self.render_mode, self.metadata["render_fps"])
+        action, slipped, reward = self._last or (None, False, 0.0)
+        return self._renderer.draw(
+            Snapshot(
+                n=self.mdp.num_states,
+                state=self.s,
+                action=action,
+                slipped=slipped,
+                reward=reward,
+                steps=self._steps,
+                total=self._return,
+            )
+        )
+
+    def close(self) -> None:
+        """Close the window, if there is one."""
+        if self._renderer is not None:
+            self._renderer.close()
+            self._renderer = None
+
+
+_RESET_FIRST = "call reset() before the first step() or render()"
+
+# next state, reward, terminated, probability
+_Outcome = tuple[int, float, bool, float]
+
+
+class _Outcomes(dict[int | None, dict[int, tuple[float, _Outcome, _Outcome]]]):
+    """The outcomes of each state visited so far, by action: (slip, slipped outcome, outcome).
+
+    Plain numbers, because reading single numbers out of arrays takes several times as long; only
+    of visited states, because a long chain would not fit in memory like this.
+    """
+
+    def __init__(self, mdp: TabularMDP) -> None:
+        super().__init__()
+        self.mdp = mdp
+
+    def __missing__(self, state: int | None) -> dict[int, tuple[float, _Outcome, _Outcome]]:
+        if state is None:
+            raise ResetNeeded(_RESET_FIRST)
+        mdp = self.mdp
+        columns = (mdp.next_state, mdp.reward, mdp.terminated, mdp.probability)
+        rows = [column[state].tolist() for column in columns]
+        outcomes = {}
+        for action in range(mdp.num_actions):
+            slipped, not_slipped = zip(*(row[action] for row in rows), strict=True)
+            outcomes[action] = (float(mdp.cumulative[state, action, 0]), slipped, not_slipped)
+        self[state] = outcomes
+        return outcomes
+
+
+def _action_number(action: Any) -> int:
+    """Return an action that came as a 0-d array, as SB3's predict gives it."""
+    try:
+        number = operator.index(action)
+    except TypeError:
+        number = -1
+    if number not in (0, 1):
+        raise ValueError(f"action must be 0 (forward) or 1 (backward), got {action!r}")
+    return number
+
+
+def checked_render_mode(render_mode: str | None, allowed: list[str]) -> str | None:
+    """Return `render_mode`, or raise a ValueError that names the allowed ones."""
+    if render_mode is not None and render_mode not in allowed:
+        raise ValueError(
+            f"render_mode must be None or one of {', '.join(allowed)}, got {render_mode!r}"
+        )
+    return render_mode
+
+
+def checked_start_state(options: dict[str, Any] | None, num_states: int) -> int | None:
+    """Return the start state that the reset options ask for, None where they ask for none."""
+    if not options:
+        return None
+    unknown = sorted(str(name) for name in options if name != "state")
+    if unknown:
+        raise ValueError(f"options may hold only 'state', got {', '.join(unknown)}")
+    return integer("options['state']", options["state"], 0, num_states)

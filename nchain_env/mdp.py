@@ -1,0 +1,208 @@
+"""A finite Markov decision process as arrays: the one table that everything else reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+# Toy-text's `P`: P[state][action] = [(probability, next_state, reward, terminated), ...]
+TransitionDict = dict[int, dict[int, list[tuple[float, int, float, bool]]]]
+
+_SUM_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class TabularMDP:
+    """A finite Markov decision process, stated as the outcomes of every action in every state.
+
+    S is the number of states, A of actions, K the largest number of outcomes of any pair.
+    The arrays are copied and made read-only.
+
+    Args:
+        next_state: (S, A, K) the state after outcome k, in [0, S).
+        probability: (S, A, K) the probability of outcome k; rows sum to 1, unused places hold 0.
+        reward: (S, A, K) the reward of outcome k; finite.
+        terminated: (S, A, K) whether the episode ends with outcome k.
+        initial: (S,) the distribution of the state after a reset; sums to 1.
+
+    Raises:
+        ValueError: An array has the wrong shape or a value that is not allowed.
+
+    The order of the outcomes matters for simulation: a step draws one uniform number u and takes
+    the first outcome whose cumulative probability exceeds u, as Gymnasium's toy-text does.
+    """
+
+    next_state: IntArray
+    probability: FloatArray
+    reward: FloatArray
+    terminated: BoolArray
+    initial: FloatArray
+
+    def __post_init__(self) -> None:
+        for name, dtype in _DTYPES.items():
+            object.__setattr__(self, name, _read_only(name, getattr(self, name), dtype))
+        shape = self.next_state.shape
+        if len(shape) != 3 or 0 in shape:
+            raise ValueError(f"next_state must have shape (S, A, K), none of them 0, got {shape}")
+        for name in ("probability", "reward", "terminated"):
+            if getattr(self, name).shape != shape:
+                raise ValueError(
+                    f"{name} must have the shape of next_state, {shape}, "
+                    f"got {getattr(self, name).shape}"
+                )
+        states = shape[0]
+        if self.initial.shape != (states,):
+            raise ValueError(f"initial must have shape ({states},), got {self.initial.shape}")
+        if self.next_state.min() < 0 or self.next_state.max() >= states:
+            raise ValueError(f"next_state must lie in [0, {states}), got values outside")
+        if not np.isfinite(self.reward).all():
+            raise ValueError("reward must be finite, got NaN or infinity")
+        for name in ("probability", "initial"):
+            array = getattr(self, name)
+            if not (array >= 0).all():  # NaN fails this too
+                raise ValueError(f"{name} must be at least 0, got negative values or NaN")
+            worst = np.abs(array.sum(axis=-1) - 1).max()
+            if worst > _SUM_TOLERANCE:
+                raise ValueError(f"{name} must sum to 1 over its last axis, off by {worst:g}")
+
+    # A read-only flag does not survive pickling: build anew from the arrays instead.
+    def __reduce__(self) -> tuple[type[TabularMDP], tuple[npt.NDArray[Any], ...]]:
+        return TabularMDP, tuple(getattr(self, name) for name in _DTYPES)
+
+    @property
+    def num_states(self) -> int:
+        """S, the number of states."""
+        return int(self.next_state.shape[0])
+
+    @property
+    def num_actions(self) -> int:
+        """A, the number of actions."""
+        return int(self.next_state.shape[1])
+
+    @cached_property
+    def cumulative(self) -> FloatArray:
+        """(S, A, K) the cumulative probabilities of the outcomes, read-only."""
+        return _read_only("cumulative", np.cumsum(self.probability, axis=-1), np.float64)
+
+    @cached_property
+    def cumulative_initial(self) -> FloatArray:
+        """(S,) the cumulative probabilities of the start states, read-only."""
+        return _read_only("cumulative_initial", np.cumsum(self.initial), np.float64)
+
+    @cached_property
+    def P(self) -> TransitionDict:  # noqa: N802
+        """Toy-text's dictionary: P[s][a] = [(probability, next_state, reward, terminated), ...]."""
+        columns = (self.probability, self.next_state, self.reward, self.terminated)
+        used = self._used().tolist()
+        tables = [column.tolist() for column in columns]
+        return {
+            s: {
+                a: list(zip(*(table[s][a][: used[s][a]] for table in tables), strict=True))
+                for a in range(self.num_actions)
+            }
+            for s in range(self.num_states)
+        }
+
+    def _used(self) -> IntArray:
+        """(S, A) how many of the K places hold outcomes, the padding of `from_P` not counted."""
+        states, _, outcomes = self.next_state.shape
+        padding = (
+            (self.probability == 0)
+            & (self.next_state == np.arange(states)[:, None, None])
+            & (self.reward == 0)
+            & self.terminated
+        )
+        padding[:, :, 0] = False
+        trailing = np.logical_and.accumulate(padding[:, :, ::-1], axis=-1).sum(axis=-1)
+        return np.asarray(outcomes - trailing, dtype=np.int64)
+
+    @classmethod
+    def from_P(cls, P: TransitionDict, initial: npt.ArrayLike) -> TabularMDP:  # noqa: N802
+        """Read toy-text's dictionary; the inverse of `P`.
+
+        Rows with fewer outcomes than the longest are filled up with outcomes of probability 0 that
+        stay in the state, pay nothing and end the episode.
+
+        Args:
+            P: P[state][action] = [(probability, next_state, reward, terminated), ...], with states
+                and actions numbered from 0.
+            initial: (S,) the distribution of the state after a reset.
+
+        Raises:
+            ValueError: States or actions are not numbered from 0, a row is empty or malformed, or
+                the arrays would not make a process.
+        """
+        states = len(P)
+        if states == 0 or set(P) != set(range(states)):
+            raise ValueError("P must have the states 0, 1, ..., S - 1 as keys")
+        actions = len(P[0])
+        if actions == 0 or any(set(rows) != set(range(actions)) for rows in P.values()):
+            raise ValueError("P must have the same actions 0, 1, ..., A - 1 in every state")
+        outcomes = max(len(row) for rows in P.values() for row in rows.values())
+        shape = (states, actions, outcomes)
+        next_state = np.broadcast_to(np.arange(states)[:, None, None], shape).copy()
+        probability, reward = np.zeros(shape), np.zeros(shape)
+        terminated = np.ones(shape, dtype=np.bool_)
+        for s, rows in P.items():
+            for a, row in rows.items():
+                for k, outcome in enumerate(row):
+                    try:
+                        p, s_next, r, end = outcome
+                    except (TypeError, ValueError):
+                        raise ValueError(
+                            f"P[{s}][{a}][{k}] must be (probability, next_state, reward, "
+                            f"terminated), got {outcome!r}"
+                        ) from None
+                    probability[s, a, k], next_state[s, a, k] = p, s_next
+                    reward[s, a, k], terminated[s, a, k] = r, end
+        return cls(next_state, probability, reward, terminated, np.asarray(initial))
+
+    @classmethod
+    def from_env(cls, env: gym.Env[Any, Any]) -> TabularMDP:
+        """Read the model of any environment that has toy-text's `P` and `initial_state_distrib`.
+
+        Wrappers are looked through; what they change about observations or rewards is not seen.
+
+        Args:
+            env: An environment such as NChain-v0, FrozenLake-v1, Taxi-v3 or CliffWalking-v1.
+
+        Raises:
+            ValueError: The environment has no such model.
+        """
+        model = env.unwrapped
+        mdp = getattr(model, "mdp", None)
+        if isinstance(mdp, TabularMDP):
+            return mdp
+        for name in ("P", "initial_state_distrib"):
+            if not hasattr(model, name):
+                raise ValueError(
+                    f"env must have a model, toy-text's `P` and `initial_state_distrib`; "
+                    f"{type(model).__name__} has no `{name}`"
+                )
+        return cls.from_P(model.P, model.initial_state_distrib)  # type: ignore[attr-defined]
+
+
+_DTYPES: dict[str, type[np.generic]] = {
+    "next_state": np.int64,
+    "probability": np.float64,
+    "reward": np.float64,
+    "terminated": np.bool_,
+    "initial": np.float64,
+}
+
+
+def _read_only(name: str, values: npt.ArrayLike, dtype: type[np.generic]) -> npt.NDArray[Any]:
+    given = np.asarray(values)
+    if not np.can_cast(given.dtype, dtype, casting="same_kind"):
+        raise ValueError(f"{name} must hold {dtype.__name__} values, got {given.dtype}")
+    array = given.astype(dtype, order="C")
+    array.flags.writeable = False
+    return array

@@ -1,0 +1,377 @@
+"""NChain-v0, many environments at a time."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+from gymnasium.error import ResetNeeded
+from gymnasium.spaces import Discrete
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from nchain_env.chain import chain_mdp
+from nchain_env.checks import integer
+from nchain_env.env import NChainEnv, checked_render_mode, checked_start_state
+from nchain_env.mdp import BoolArray, FloatArray, IntArray, TransitionDict
+
+if TYPE_CHECKING:
+    from nchain_env.rendering import Renderer
+
+
+class EpisodeOverError(ResetNeeded, AssertionError):
+    """A step was asked of an environment whose episode has ended, and autoreset is disabled.
+
+    Both a ResetNeeded, as Gymnasium's single environments raise, and an AssertionError, as its
+    SyncVectorEnv raises.
+    """
+
+
+class NChainVectorEnv(VectorEnv[IntArray, npt.ArrayLike, npt.NDArray[Any]]):
+    """`num_envs` chains, stepped together by array operations.
+
+    What a call returns, and when, is what Gymnasium's SyncVectorEnv returns over NChainEnv with a
+    time limit, in every autoreset mode. Only the randomness differs: all environments share one
+    generator. A step takes one number of it for each environment, in order (one that begins a new
+    episode in that step, under NEXT_STEP, begins it with its number); a reset takes one for each
+    environment that is reset; under SAME_STEP the environments whose episode ends take one more
+    each, after all others. So one environment gives the trajectory of NChainEnv with that seed.
+
+    Args:
+        num_envs: The number of environments, at least 1.
+        max_episode_steps: Episodes are truncated after this many steps; None: never.
+        autoreset_mode: What happens when an episode has ended, an AutoresetMode or its value.
+        n: The number of states, at least 1.
+        slip: The probability of a slip, in [0, 1].
+        small: The reward for going back; finite.
+        large: The reward for going forward at the last state; finite.
+        render_mode: None, "ansi" or "rgb_array". There is no "human": one window cannot show
+            many chains; wrap an "rgb_array" environment in
+            `gymnasium.wrappers.vector.HumanRendering` instead.
+
+    Raises:
+        ValueError: An argument is not allowed.
+    """
+
+    metadata: dict[str, Any] = {  # noqa: RUF012
+        "render_modes": ["ansi", "rgb_array"],
+        "render_fps": NChainEnv.metadata["render_fps"],
+    }
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        *,
+        max_episode_steps: int | None = 1000,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        n: int = 5,
+        slip: float = 0.2,
+        small: float = 2.0,
+        large: float = 10.0,
+        render_mode: str | None = None,
+    ) -> None:
+        self.num_envs = integer("num_envs", num_envs, 1)
+        self.max_episode_steps = max_episode_steps
+        if max_episode_steps is not None:
+            self.max_episode_steps = integer("max_episode_steps", max_episode_steps, 1)
+        self.autoreset_mode = _checked_autoreset_mode(autoreset_mode)
+        self.mdp = chain_mdp(n, slip, small, large)
+        self.render_mode = checked_render_mode(render_mode, self.metadata["render_modes"])
+        self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
+        self.single_observation_space = Discrete(self.mdp.num_states)
+        self.single_action_space = Discrete(self.mdp.num_actions)
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
+
+        # The outcomes, flat: that of an action in a state is at 4 * state + 2 * action + slipped.
+        self._next_state = self.mdp.next_state[:, :, ::-1].ravel()
+        self._reward = self.mdp.reward[:, :, ::-1].ravel()
+        self._probability = self.mdp.probability[:, :, ::-1].ravel()
+        # A slip is the first outcome, and as likely everywhere: one number to compare with.
+        (self._slip,) = np.unique(self.mdp.cumulative[:, :, 0]).tolist()
+        # The states, in the smallest type that takes an index: sums of bytes cost next to nothing.
+        self._state = np.zeros(self.num_envs, np.min_scalar_type(self._reward.size - 1))
+        self._uniform = np.empty(self.num_envs)
+        self._everywhere = np.ones(self.num_envs, np.bool_)
+
+        # How many steps there were since the first reset (-1 before), how many when each episode
+        # began, and how many there will be when the first of them ends. While none ends, a step
+        # counts for all environments at once.
+        self._clock = -1
+        self._began = np.zeros(self.num_envs, np.int64)
+        self._next_end = math.inf
+        # The environments whose episode has ended and not begun anew; None while there are none.
+        self._ended: BoolArray | None = None
+        # What a picture shows beside the state; kept only when there is a render mode.
+        self._last: tuple[npt.NDArray[Any], BoolArray, FloatArray] | None = None
+        self._return = np.zeros(self.num_envs if self.render_mode else 0)
+        self._renderer: Renderer | None = None
+
+    @property
+    def P(self) -> TransitionDict:  # noqa: N802
+        """The model as toy-text's dictionary; see `TabularMDP.P`."""
+        return self.mdp.P
+
+    @property
+    def initial_state_distrib(self) -> FloatArray:
+        """(n,) the distribution of the state after a reset."""
+        return self.mdp.initial
+
+    def step(
+        self, actions: npt.ArrayLike
+    ) -> tuple[IntArray, FloatArray, BoolArray, BoolArray, dict[str, Any]]:
+        """Take one step in every environment.
+
+        Args:
+            actions: (num_envs,) integers: 0 (forward) or 1 (backward), also where an environment
+                begins a new episode instead and its action does not matter.
+
+        Returns:
+            (num_envs,) arrays, which the caller may keep: the states, the rewards, False
+            (a chain never terminates), whether the episode was truncated, and infos: `prob` and
+            `slipped` as in NChainEnv, each with its mask, `_prob` and `_slipped`; under SAME_STEP
+            also `final_obs` and `final_info` of the episodes that ended, with theirs.
+
+        Raises:
+            ResetNeeded: There was no reset yet.
+            EpisodeOverError: Autoreset is disabled, and an episode has ended and was not reset.
+            TypeError: The actions are not integers.
+            ValueError: The actions have another shape, or some are neither 0 nor 1.
+
+        After an error the states, the time left and the generator are as before.
+        """
+        index = self._checked_actions(actions).astype(self._state.dtype)
+        if self._clock < 0:
+            raise ResetNeeded(_RESET_FIRST)
+        begin = self._ended
+        if begin is not None and self.autoreset_mode is AutoresetMode.DISABLED:
+            raise EpisodeOverError(
+                "call reset(options={'reset_mask': ...}) before the next step: the episodes of "
+                f"environments {np.flatnonzero(begin).tolist()} have ended"
+            )
+
+        moves = index if self.render_mode is None else index.copy()
+        uniform = self.np_random.random(out=self._uniform)
+        slipped = uniform < self._slip
+        index += self._state
+        index += self._state
+        index += index
+        index += slipped.view(np.uint8)
+        place = index.astype(np.intp)  # converted here, not again by each take
+        observations = self._next_state.take(place)
+        rewards = self._reward.take(place)
+        infos = {
+            "prob": self._probability.take(place),
+            "_prob": self._everywhere.copy(),
+            "slipped": slipped,
+            "_slipped": self._everywhere.copy(),
+        }
+        self._clock += 1
+
+        if begin is not None:
+            self._ended = None
+            rewards[begin] = 0
+            self._begin(begin, uniform[begin], observations, infos)
+        if self._clock < self._next_end:
+            truncations = np.zeros(self.num_envs, np.bool_)
+        else:
+            truncations = self._clock - self._began == self.max_episode_steps
+            if self.autoreset_mode is AutoresetMode.SAME_STEP:
+                final = _final(truncations, observations, infos)
+                fresh = self.np_random.random(np.count_nonzero(truncations))
+                self._begin(truncations, fresh, observations, infos)
+                infos.update(final)
+            else:
+                self._ended = truncations.copy()
+        self._state = observations.astype(self._state.dtype)
+        if self.render_mode is not None:
+            self._last = moves, slipped.copy(), rewards.copy()
+            self._return += rewards
+            self._return[self._began == self._clock] = 0
+        return observations, rewards, np.zeros(self.num_envs, np.bool_), truncations, infos
+
+    def _begin(
+        self, begin: BoolArray, uniform: FloatArray, observations: IntArray, infos: dict[str, Any]
+    ) -> None:
+        """Begin new episodes in this step, and put what they begin with in place of the outcome."""
+        observations[begin], infos["prob"][begin] = self._start(uniform)
+        infos["slipped"][begin] = False
+        infos["_slipped"][begin] = False
+        if begin.all():
+            del infos["slipped"], infos["_slipped"]
+        self._set_clock(begin)
+
+    def _start(self, uniform: FloatArray) -> tuple[IntArray, FloatArray]:
+        """Return the start states that these numbers draw, and their probabilities."""
+        state = np.searchsorted(self.mdp.cumulative_initial, uniform, side="right")
+        return state, self.mdp.initial[state]
+
+    def _set_clock(self, begin: BoolArray) -> None:
+        self._began[begin] = self._clock
+        if self.max_episode_steps is not None:
+            self._next_end = int(self._began.min()) + self.max_episode_steps
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[IntArray, dict[str, Any]]:
+        """Begin new episodes, in state 0 or in `options["state"]`.
+
+        Args:
+            seed: Starts the one generator of all environments anew, also when only some are
+                reset; None goes on with the present one.
+            options: `{"state": k}` starts in state k, in [0, n). `{"reset_mask": mask}`, a
+                (num_envs,) array of booleans, resets only where it is True. No other option is
+                known. The dictionary is not changed.
+
+        Returns:
+            (num_envs,) the states of all environments, and infos: `prob`, the probability of
+            starting there, with its mask `_prob`.
+
+        Raises:
+            TypeError: The reset mask is not an array of booleans.
+            ValueError: The reset mask has another shape or is nowhere True; another option is
+                unknown or not allowed.
+            ResetNeeded: The first reset leaves out environments.
+            gymnasium.error.Error: The seed is not an integer of at least 0. One generator has no
+                use for a list of seeds.
+
+        After an error the states, the time left and the generator are as before.
+        """
+        if isinstance(options, dict) and "reset_mask" in options:
+            begin = self._checked_mask(options["reset_mask"])
+            options = {name: value for name, value in options.items() if name != "reset_mask"}
+        else:
+            begin = self._everywhere
+        start = checked_start_state(options, self.mdp.num_states)
+        if self._clock < 0 and not begin.all():
+            raise ResetNeeded("the first reset() must reset all environments")
+        super().reset(seed=seed)
+
+        # One number each, used or not: what follows does not depend on the options.
+        state, probability = self._start(self.np_random.random(np.count_nonzero(begin)))
+        self._state[begin] = state if start is None else start
+        prob = np.zeros(self.num_envs)
+        prob[begin] = probability if start is None else 1.0
+        self._clock = max(self._clock, 0)
+        self._set_clock(begin)
+        if self._ended is not None:
+            self._ended &= ~begin
+            if not self._ended.any():
+                self._ended = None
+        if self.render_mode is not None:
+            self._return[begin] = 0
+        return self._state.astype(np.int64), {"prob": prob, "_prob": begin.copy()}
+
+    def render(self) -> tuple[Any, ...] | None:
+        """Show each environment as NChainEnv does.
+
+        Returns:
+            A tuple with a string ("ansi") or an (H, W, 3) image ("rgb_array") of each
+            environment; None without a render mode.
+
+        Raises:
+            ResetNeeded: There was no reset yet.
+            DependencyNotInstalled: "rgb_array" needs the extra `nchain-env[render]`.
+        """
+        if self.render_mode is None:
+            gym.logger.warn(
+                "render() does nothing without a render mode: "
+                'gym.make_vec("NChain-v0", render_mode="rgb_array")'
+            )
+            return None
+        if self._clock < 0:
+            raise ResetNeeded(_RESET_FIRST)
+        from nchain_env.rendering import Renderer, Snapshot
+
+        if self._renderer is None:
+            self._renderer = Renderer(self.render_mode, self.metadata["render_fps"])
+        frames = []
+        for i, steps in enumerate((self._clock - self._began).tolist()):
+            action, slipped, reward = None, False, 0.0
+            if self._last is not None and steps > 0:
+                action, slipped, reward = (column[i].item() for column in self._last)
+            frames.append(
+                self._renderer.draw(
+                    Snapshot(
+                        n=self.mdp.num_states,
+                        state=int(self._state[i]),
+                        action=action,
+                        slipped=slipped,
+                        reward=reward,
+                        steps=steps,
+                        total=float(self._return[i]),
+                    )
+                )
+            )
+        return tuple(frames)
+
+    def close_extras(self) -> None:
+        """Release what drawing has taken."""
+        if self._renderer is not None:
+            self._renderer.close()
+            self._renderer = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A renderer holds surfaces, which cannot be copied; the copy draws with its own.
+        return {**self.__dict__, "_renderer": None}
+
+    def _checked_actions(self, actions: npt.ArrayLike) -> npt.NDArray[Any]:
+        try:
+            given = np.asarray(actions)
+        except ValueError:  # lists of unequal lengths
+            given = np.empty(0, dtype=object)
+        if given.shape != (self.num_envs,):
+            raise ValueError(f"actions must have shape ({self.num_envs},), got {given.shape}")
+        if given.dtype.kind not in "iu":
+            raise TypeError(f"actions must be integers, got {given.dtype}")
+        # Joined bit by bit, numbers make 0 or 1 only if each of them is 0 or 1.
+        if int(np.bitwise_or.reduce(given)) not in (0, 1):
+            wrong = given[(given != 0) & (given != 1)]
+            raise ValueError(f"actions must be 0 (forward) or 1 (backward), got {wrong[0]}")
+        return given
+
+    def _checked_mask(self, mask: Any) -> BoolArray:
+        name = "options['reset_mask']"
+        if not isinstance(mask, np.ndarray):
+            raise TypeError(f"{name} must be a NumPy array, got {type(mask).__name__}")
+        if mask.shape != (self.num_envs,):
+            raise ValueError(f"{name} must have shape ({self.num_envs},), got {mask.shape}")
+        if mask.dtype != np.bool_:
+            raise TypeError(f"{name} must hold booleans, got {mask.dtype}")
+        if not mask.any():
+            raise ValueError(f"{name} must be True at least once, got False everywhere")
+        return mask
+
+
+def _final(ended: BoolArray, observations: IntArray, infos: dict[str, Any]) -> dict[str, Any]:
+    """Return what is said of the last step of episodes that begin anew in the same step."""
+    final_obs = np.full(ended.shape, None, dtype=object)
+    final_obs[ended] = observations[ended]
+    final_info = {
+        "prob": np.where(ended, infos["prob"], 0.0),
+        "_prob": ended.copy(),
+        "slipped": ended & infos["slipped"],
+        "_slipped": ended.copy(),
+    }
+    return {
+        "final_obs": final_obs,
+        "_final_obs": ended.copy(),
+        "final_info": final_info,
+        "_final_info": ended.copy(),
+    }
+
+
+_RESET_FIRST = "call reset() before the first step() or render()"
+
+
+def _checked_autoreset_mode(mode: AutoresetMode | str) -> AutoresetMode:
+    try:
+        return AutoresetMode(mode)
+    except ValueError:
+        allowed = ", ".join(repr(member.value) for member in AutoresetMode)
+        raise ValueError(
+            f"autoreset_mode must be an AutoresetMode or one of {allowed}, got {mode!r}"
+        ) from None
