@@ -224,8 +224,8 @@ def load(path: str | os.PathLike[str], env: Env | str | None = None) -> Agent:
 
 def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as content:
+            arrays = {name: content[name] for name in content.files}
         header = json.loads(str(arrays.pop("header")))
         newer = header["format"] > _FORMAT
         _ = header["class"], header["env"], header["parameters"], header["num_timesteps"]

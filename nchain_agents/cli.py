@@ -30,9 +30,14 @@ Large = Annotated[float, typer.Option(help="Reward for going forward at the last
 def run() -> None:
     """Run the command line; bad input is one line and exit code 2."""
     try:
-        app()
-    except (ValueError, OSError) as error:
-        print(f"nchain: {error}", file=sys.stderr)
+        app(standalone_mode=False)
+    except typer.Abort:
+        sys.exit("nchain: stopped")
+    except (ValueError, OSError, typer.TyperException) as error:
+        # only the formatted message of a parse error names the option
+        said = error.format_message() if isinstance(error, typer.BadParameter) else error
+        if str(said):  # empty where no command was given: the help has been printed
+            print(f"nchain: {said}", file=sys.stderr)
         sys.exit(2)
 
 
@@ -136,7 +141,10 @@ def compare(
     chain: dict[str, Any] = {"n": n, "slip": slip, "small": small, "large": large}
     yardstick = Yardstick.of_env(gym.make("NChain-v0", **chain))
     study = Study(chosen, seeds, steps, chain)
-    store.prepare(out)
+    try:
+        store.prepare(out)
+    except OSError as error:
+        raise ValueError(f"out must be a folder to write to, got {out}: {error.strerror}") from None
 
     console = Console(stderr=True)
     for left_out in missing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -21,15 +22,17 @@ def training_progress(total: int, shown: bool) -> Iterator[Callable[[int, float]
     columns = (
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.speed:,.0f} steps/s"),
-        TextColumn("return {task.fields[episode_return]:,.1f}"),
+        TextColumn("{task.description}"),
         TimeElapsedColumn(),
     )
+    start = time.perf_counter()
     with Progress(*columns) as progress:
-        task = progress.add_task("learning", total=total, episode_return=float("nan"))
+        task = progress.add_task("learning", total=total)
 
         def show(steps: int, episode_return: float) -> None:
-            progress.update(task, completed=steps, episode_return=episode_return)
+            speed = steps / (time.perf_counter() - start)
+            said = f"{speed:,.0f} steps/s, return {episode_return:,.1f}"
+            progress.update(task, completed=steps, description=said)
 
         yield show
         progress.update(task, completed=total)

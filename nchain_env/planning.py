@@ -7,17 +7,21 @@ S x S matrix of a large process. A terminated outcome is worth its reward and no
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from nchain_env.checks import integer, real
-from nchain_env.mdp import FloatArray, IntArray, TabularMDP
+from nchain_env.mdp import BoolArray, FloatArray, IntArray, TabularMDP
+
+RealArray = npt.NDArray[np.floating[Any]]
 
 # Up to this many states a linear system is solved directly, beyond by iteration.
 _DIRECT_STATES = 1000
-_DIRECT_GAIN_STATES = 200
+# The error that iteration leaves in a policy's values, relative to max|r| / (1 - gamma).
+_EVALUATION_ERROR = 1e-11
 _GAIN_SWEEPS = 100_000
 
 
@@ -40,7 +44,7 @@ def value_iteration(mdp: TabularMDP, gamma: float, tolerance: float = 1e-10) -> 
     """
     gamma = _discount(gamma)
     tolerance = real("tolerance", tolerance, 0, open_low=True)
-    return _fixed_point(_all_actions(mdp, gamma), tolerance).T.copy()
+    return _fixed_point(lambda dtype: _model(_outcomes(mdp, dtype), gamma), tolerance).T.copy()
 
 
 def policy_iteration(mdp: TabularMDP, gamma: float) -> tuple[IntArray, FloatArray]:
@@ -51,8 +55,10 @@ def policy_iteration(mdp: TabularMDP, gamma: float) -> tuple[IntArray, FloatArra
         gamma: The discount factor, in [0, 1).
 
     Returns:
-        The policy, of shape (S,), and q of shape (S, A). The error of q is that of
-        `evaluate_policy`, and what comes from actions too close to call, divided by 1 - gamma.
+        The policy, of shape (S,), and its q of shape (S, A). With R = max|r| / (1 - gamma), the
+        largest value these rewards allow: no action is better than the policy's by more than
+        1e-12 R (beyond 1,000 states 2e-11 R), and the error of q is at most what that can amount
+        to, divided by 1 - gamma, and the error of `evaluate_policy`.
 
     Raises:
         ValueError: gamma is outside its range.
@@ -60,23 +66,26 @@ def policy_iteration(mdp: TabularMDP, gamma: float) -> tuple[IntArray, FloatArra
     Source: Howard 1960; Puterman 1994, section 6.4.
     """
     gamma = _discount(gamma)
-    model = _all_actions(mdp, gamma)
+    model = _model(_outcomes(mdp), gamma)
     q = model.reward
     # A long chain improves one state an iteration; a hundred cheap sweeps go most of the way.
     for _ in range(100):
         q = _backup(model, q.max(axis=0))
     policy = q.argmax(axis=0)
+    # An error of the evaluation must not look like an improvement, or equal actions would
+    # alternate for ever; the policies seen are kept in case rounding exceeds the slack.
+    slack = 1e-12 if mdp.num_states <= _DIRECT_STATES else 2 * _EVALUATION_ERROR
+    slack *= model.scale / (1 - gamma)
     states = np.arange(mdp.num_states)
-    seen: set[bytes] = set()
+    seen: set[int] = set()
     while True:
         q = _backup(model, evaluate_policy(mdp, policy, gamma))
-        # Rounding must not look like an improvement, or equal actions would alternate for ever.
-        slack = 1e-12 * max(1.0, float(np.abs(q).max()))
         better = q.max(axis=0) > q[policy, states] + slack
-        seen.add(policy.tobytes())
-        policy = np.where(better, q.argmax(axis=0), policy)
-        if policy.tobytes() in seen:
+        improved = np.where(better, q.argmax(axis=0), policy)
+        seen.add(hash(policy.tobytes()))
+        if hash(improved.tobytes()) in seen:
             return policy, q.T.copy()
+        policy = improved
 
 
 def evaluate_policy(mdp: TabularMDP, policy: npt.ArrayLike, gamma: float) -> FloatArray:
@@ -98,12 +107,17 @@ def evaluate_policy(mdp: TabularMDP, policy: npt.ArrayLike, gamma: float) -> Flo
     Source: Puterman 1994, section 6.1.
     """
     gamma = _discount(gamma)
-    model = _under(mdp, policy, gamma)
+    chosen = _checked_policy(mdp, policy)
+    model = _model(_outcomes_under(mdp, chosen), gamma)
     if mdp.num_states <= _DIRECT_STATES:
-        equations = np.eye(mdp.num_states) - _matrix(model)
+        equations = np.eye(mdp.num_states) - _matrix(model.weight, model.next_state)
         return np.asarray(np.linalg.solve(equations, model.reward), dtype=np.float64)
-    bound = float(np.abs(model.reward).max()) / (1 - gamma)
-    return _fixed_point(model, 1e-11 * bound) if bound > 0 else np.zeros(mdp.num_states)
+    if model.scale == 0:
+        return np.zeros(mdp.num_states)
+    return _fixed_point(
+        lambda dtype: _model(_outcomes_under(mdp, chosen, dtype), gamma),
+        _EVALUATION_ERROR * model.scale / (1 - gamma),
+    )
 
 
 def policy_return(mdp: TabularMDP, policy: npt.ArrayLike, horizon: int) -> float:
@@ -119,8 +133,8 @@ def policy_return(mdp: TabularMDP, policy: npt.ArrayLike, horizon: int) -> float
 
     Source: Puterman 1994, section 4.2.
     """
-    model = _under(mdp, policy, 1.0)
-    v: FloatArray = np.zeros(mdp.num_states)
+    model = _model(_outcomes_under(mdp, _checked_policy(mdp, policy)), 1.0)
+    v: RealArray = np.zeros(mdp.num_states)
     for _ in range(integer("horizon", horizon, 0)):
         v = _backup(model, v)
     return float(mdp.initial @ v)
@@ -141,8 +155,8 @@ def optimal_return(mdp: TabularMDP, horizon: int) -> float:
 
     Source: Puterman 1994, section 4.5.
     """
-    model = _all_actions(mdp, 1.0)
-    v: FloatArray = np.zeros(mdp.num_states)
+    model = _model(_outcomes(mdp), 1.0)
+    v: RealArray = np.zeros(mdp.num_states)
     for _ in range(integer("horizon", horizon, 0)):
         v = _backup(model, v).max(axis=0)
     return float(mdp.initial @ v)
@@ -158,35 +172,31 @@ def average_reward(mdp: TabularMDP, policy: npt.ArrayLike) -> float:
         policy: (S,) actions, or (S, A) probabilities of the actions.
 
     Returns:
-        The gain from the start distribution: up to 200 states by a direct solution of the
-        evaluation equations; beyond by iteration, its error at most 1e-11 of the largest |reward|.
+        The gain from the start distribution: up to 1,000 states directly, whatever the classes and
+        periods of the chain, its error that of rounding; beyond by iteration, its error at most
+        1e-11 of the largest |reward|, and that of rounding.
 
     Raises:
         ValueError: The policy does not fit the process.
-        RuntimeError: More than 200 states, and the iteration does not close in: the process falls
-            into parts with different gains, or mixes too slowly.
+        RuntimeError: More than 1,000 states, and the iteration does not close in: the process
+            falls into parts with different gains, or mixes too slowly.
 
-    Source: Puterman 1994, sections 8.2.1 (evaluation equations) and 8.5 (iteration and its bounds).
+    Source: Grassmann, Taksar, Heyman 1985 (elimination without subtraction); Puterman 1994,
+        section 8.5 (iteration and its bounds).
     """
-    model = _absorbing(mdp, policy)
-    states = model.reward.shape[-1]
-    initial = np.zeros(states)
-    initial[: mdp.num_states] = mdp.initial
-    if states <= _DIRECT_GAIN_STATES:
-        # (I - P) g = 0 and g + (I - P) h = r determine g, whatever the classes of the chain.
-        identity = np.eye(states)
-        flow = identity - _matrix(model)
-        equations = np.block([[flow, np.zeros_like(flow)], [identity, flow]])
-        right = np.concatenate([np.zeros(states), model.reward])
-        return float(initial @ np.linalg.lstsq(equations, right)[0][:states])
-    # Staying put one time in ten changes no gain, and keeps a periodic chain from circling.
-    v = np.zeros(states)
+    outcomes = _outcomes_under(mdp, _checked_policy(mdp, policy))
+    if mdp.num_states <= _DIRECT_STATES:
+        return float(mdp.initial @ _gains(outcomes))
+    model = _model(_endless(outcomes), 1.0)
+    # Going only nine tenths of the way changes no gain, and keeps a periodic chain from circling.
+    v = np.zeros(model.reward.shape)
     for _ in range(_GAIN_SWEEPS):
-        change = 0.9 * (_backup(model, v) - v)
-        low, high = float(change.min()) / 0.9, float(change.max()) / 0.9
-        if high - low <= 2e-11 * float(np.abs(model.reward).max()):
+        change = _backup(model, v) - v
+        low, high = float(change.min()), float(change.max())
+        rounding = _operations(model) * 2.0**-52 * float(np.abs(v).max())
+        if high - low <= 2e-11 * model.scale + rounding:
             return (low + high) / 2
-        v = v + change
+        v += 0.9 * change
         v -= v[0]
     raise RuntimeError(
         f"the gain lies in [{low:g}, {high:g}] after {_GAIN_SWEEPS} sweeps: the policy's chain "
@@ -194,87 +204,91 @@ def average_reward(mdp: TabularMDP, policy: npt.ArrayLike) -> float:
     )
 
 
-class _Model(NamedTuple):
-    """Rewards and discounted outcomes, states last: NumPy sums and maximises fastest like that.
+class _Outcomes(NamedTuple):
+    """What may follow, states last: NumPy sums and maximises fastest like that.
 
-    reward: (..., S); weight, next_state: (J, ..., S), where `...` is A or nothing.
+    All of shape (J, ..., S), where `...` is A or nothing.
     """
 
+    probability: RealArray
     reward: FloatArray
-    weight: FloatArray
     next_state: IntArray
+    terminated: BoolArray
 
 
-def _backup(model: _Model, v: FloatArray) -> FloatArray:
-    """The Bellman backup: expected reward plus discounted value of what follows."""
-    q: FloatArray = model.reward + (model.weight * v[model.next_state]).sum(axis=0)
-    return q
+class _Model(NamedTuple):
+    """Expected rewards and discounted outcomes, states last.
+
+    reward: (..., S); weight, next_state: (J, ..., S); scale: the largest expected |reward|.
+    """
+
+    reward: RealArray
+    weight: RealArray
+    next_state: IntArray
+    scale: float
 
 
-def _all_actions(mdp: TabularMDP, gamma: float) -> _Model:
-    probability = np.ascontiguousarray(mdp.probability.transpose(2, 1, 0))
-    reward = (probability * mdp.reward.transpose(2, 1, 0)).sum(axis=0)
-    weight = gamma * probability * ~mdp.terminated.transpose(2, 1, 0)
-    return _Model(reward, weight, np.ascontiguousarray(mdp.next_state.transpose(2, 1, 0)))
-
-
-def _under(mdp: TabularMDP, policy: npt.ArrayLike, gamma: float) -> _Model:
-    """The Markov reward process that a policy makes of the decision process."""
-    chosen = _checked_policy(mdp, policy)
-    if chosen.ndim == 1:
-        at = (np.arange(mdp.num_states), chosen.astype(np.int64))
-        probability = mdp.probability[at].T
-        reward, next_state, going_on = mdp.reward[at].T, mdp.next_state[at].T, ~mdp.terminated[at].T
-    else:
-        flat = (mdp.num_states, -1)
-        probability = (chosen[:, :, None] * mdp.probability).reshape(flat).T
-        reward, next_state = mdp.reward.reshape(flat).T, mdp.next_state.reshape(flat).T
-        going_on = ~mdp.terminated.reshape(flat).T
-    return _Model(
-        (probability * reward).sum(axis=0),
-        np.ascontiguousarray(gamma * probability * going_on),
-        np.ascontiguousarray(next_state),
+def _outcomes(mdp: TabularMDP, dtype: type[np.floating[Any]] = np.float64) -> _Outcomes:
+    """(K, A, S) the outcomes of every action."""
+    return _Outcomes(
+        mdp.probability.astype(dtype, copy=False).transpose(2, 1, 0),
+        mdp.reward.transpose(2, 1, 0),
+        mdp.next_state.transpose(2, 1, 0),
+        mdp.terminated.transpose(2, 1, 0),
     )
 
 
-def _absorbing(mdp: TabularMDP, policy: npt.ArrayLike) -> _Model:
-    """`_under` without discount, the end of an episode as a further state that pays nothing."""
-    model = _under(mdp, policy, 1.0)
-    ends = 1.0 - model.weight.sum(axis=0)
-    ends[ends < 1e-8] = 0.0
-    if not ends.any():
-        return model
-    states = mdp.num_states
-    weight = np.pad(np.vstack([model.weight, ends]), ((0, 0), (0, 1)))
-    weight[-1, -1] = 1.0
-    exits = np.full((1, states), states)
-    next_state = np.pad(np.vstack([model.next_state, exits]), ((0, 0), (0, 1)))
-    next_state[:, -1] = states
-    return _Model(np.append(model.reward, 0.0), weight, next_state)
+def _outcomes_under(
+    mdp: TabularMDP, policy: npt.NDArray[Any], dtype: type[np.floating[Any]] = np.float64
+) -> _Outcomes:
+    """(J, S) the outcomes under a policy: the Markov chain that it makes of the process."""
+    probability = mdp.probability.astype(dtype, copy=False)
+    arrays = (mdp.reward, mdp.next_state, mdp.terminated)
+    if policy.ndim == 1:
+        at = (np.arange(mdp.num_states), policy)
+        return _Outcomes(probability[at].T, *(array[at].T for array in arrays))
+    flat = (mdp.num_states, -1)
+    probability = (policy[:, :, None] * probability).reshape(flat)
+    return _Outcomes(probability.T, *(array.reshape(flat).T for array in arrays))
 
 
-def _matrix(model: _Model) -> FloatArray:
-    """(S, S) the weights as a dense matrix."""
-    outcomes, states = model.weight.shape
-    matrix = np.zeros((states, states))
-    np.add.at(matrix, (np.tile(np.arange(states), (outcomes, 1)), model.next_state), model.weight)
-    return matrix
+def _model(outcomes: _Outcomes, gamma: float) -> _Model:
+    probability = np.ascontiguousarray(outcomes.probability)
+    return _Model(
+        reward=(probability * outcomes.reward).sum(axis=0),
+        weight=gamma * probability * ~outcomes.terminated,
+        next_state=np.ascontiguousarray(outcomes.next_state),
+        scale=float((probability * np.abs(outcomes.reward)).sum(axis=0).max()),
+    )
 
 
-def _fixed_point(model: _Model, tolerance: float) -> FloatArray:
+def _backup(model: _Model, v: RealArray) -> RealArray:
+    """The Bellman backup: expected reward plus discounted value of what follows."""
+    return np.add(model.reward, (model.weight * v[model.next_state]).sum(axis=0))
+
+
+def _operations(model: _Model) -> int:
+    """How many roundings a value goes through in a backup, the making of the model included."""
+    return len(model.weight) + 5
+
+
+def _fixed_point(
+    model_in: Callable[[type[np.floating[Any]]], _Model], tolerance: float
+) -> FloatArray:
     """The fixed point of `_backup`, greedy where the model has actions, to within `tolerance`.
 
     The backup is a contraction by `modulus` in the largest norm, so after k sweeps from 0 the error
     is at most modulus^k `bound`, and after any sweep at most modulus / (1 - modulus) times the last
-    change. To both comes the rounding of a sweep, amplified by 1 / (1 - modulus).
+    change. To both comes the rounding of a sweep, amplified by 1 / (1 - modulus), and that of the
+    result. Where doubles are too coarse the model is made, and its fixed point sought, in numbers
+    of more digits, if the machine has them.
     """
-    modulus = float(model.weight.sum(axis=0).max())
-    largest = float(np.abs(model.reward).max())
-    bound = largest / (1 - modulus)
-    operations = len(model.weight) + 4
     for dtype in (np.float64, np.longdouble):
+        model = model_in(dtype)
+        modulus = float(model.weight.sum(axis=0).max()) + _operations(model) * 2.0**-53
+        bound = model.scale / (1 - modulus) if modulus < 1 else math.inf
         unit = float(np.finfo(dtype).eps) / 2
-        rounding = operations * unit * bound / (1 - modulus) + 2.0**-53 * bound
+        rounding = _operations(model) * unit * bound / (1 - modulus) + 2.0**-53 * bound
         if rounding < tolerance:
             break
     else:
@@ -282,17 +296,68 @@ def _fixed_point(model: _Model, tolerance: float) -> FloatArray:
             f"tolerance must be more than {rounding:.1e} for these rewards and this gamma, "
             f"which is what rounding may amount to; got {tolerance!r}"
         )
-    model = _Model(model.reward.astype(dtype), model.weight.astype(dtype), model.next_state)
     allowed = tolerance - rounding
     sweeps = 1
-    if modulus > 0 and allowed < bound:
+    if allowed < bound:
         sweeps += math.ceil(math.log(allowed / bound) / math.log(modulus))
     q = np.zeros_like(model.reward)
     for _ in range(sweeps):
         before, q = q, _backup(model, q.max(axis=0) if q.ndim == 2 else q)
         if modulus * float(np.abs(q - before).max()) <= allowed * (1 - modulus):
             break
-    return q.astype(np.float64)
+    return np.asarray(q, dtype=np.float64)
+
+
+def _gains(outcomes: _Outcomes) -> FloatArray:
+    """(S,) the gain from every state, by eliminating the states one after the other.
+
+    A state is eliminated by sending all who would go there to where it is left for, with the reward
+    and the time they spend there. One that is never left is visited again and again: its gain is
+    the reward between two visits over the time between them.
+    """
+    probability, reward, next_state, terminated = outcomes
+    states = reward.shape[-1]
+    ends = (probability * terminated).sum(axis=0)
+    # [S, 4 + S]: reward of a visit, its time, chance that it leads to no state that is left, gain
+    # from there times that chance; then the chances of the states that are left.
+    visit = np.stack([(probability * reward).sum(axis=0), np.ones(states), ends, np.zeros(states)])
+    table = np.hstack([visit.T, _matrix(probability * ~terminated, next_state)])
+    leaving, gain = np.empty(states), np.empty(states)
+    for s in reversed(range(states)):
+        before, to_s = table[:s, : s + 4], table[:s, s + 4]
+        leaving[s] = table[s, 2] + table[s, 4 : s + 4].sum()
+        if leaving[s] > 0:
+            before += np.outer(to_s / leaving[s], table[s, : s + 4])
+        else:
+            gain[s] = table[s, 0] / table[s, 1]
+            before[:, 2] += to_s
+            before[:, 3] += to_s * gain[s]
+    for s in range(states):
+        if leaving[s] > 0:
+            gain[s] = (table[s, 3] + table[s, 4 : s + 4] @ gain[:s]) / leaving[s]
+    return gain
+
+
+def _endless(outcomes: _Outcomes) -> _Outcomes:
+    """`outcomes` with the end of an episode as one more state, which pays nothing."""
+    probability, reward, next_state, terminated = outcomes
+    if not (probability * terminated).any():
+        return outcomes
+    states = reward.shape[-1]
+    one_more = ((0, 0), (0, 1))
+    next_state = np.pad(np.where(terminated, states, next_state), one_more, constant_values=states)
+    probability = np.pad(probability, one_more)
+    probability[0, -1] = 1.0
+    reward = np.pad(reward, one_more)
+    return _Outcomes(probability, reward, next_state, np.zeros(reward.shape, dtype=np.bool_))
+
+
+def _matrix(weight: RealArray, next_state: IntArray) -> FloatArray:
+    """(S, S) the weights as a dense matrix."""
+    outcomes, states = weight.shape
+    matrix = np.zeros((states, states))
+    np.add.at(matrix, (np.tile(np.arange(states), (outcomes, 1)), next_state), weight)
+    return matrix
 
 
 def _discount(gamma: float) -> float:
@@ -306,7 +371,7 @@ def _checked_policy(mdp: TabularMDP, policy: npt.ArrayLike) -> npt.NDArray[Any]:
         if chosen.min() < 0 or chosen.max() >= actions:
             raise ValueError(f"policy must hold actions in [0, {actions}), got {chosen!r}")
         return chosen
-    if chosen.shape == (states, actions) and np.issubdtype(chosen.dtype, np.number):
+    if chosen.shape == (states, actions) and chosen.dtype.kind in "iuf":
         if not (chosen >= 0).all() or np.abs(chosen.sum(axis=1) - 1).max() > 1e-9:
             raise ValueError("policy must hold probabilities that sum to 1 in every state")
         return chosen.astype(np.float64)

@@ -160,7 +160,9 @@ class NChainVectorEnv(VectorEnv[IntArray, npt.ArrayLike, npt.NDArray[Any]]):
         index += self._state
         index += index
         index += slipped.view(np.uint8)
-        place = index.astype(np.intp)  # converted here, not again by each take
+        begun_with = uniform[:0] if begin is None else uniform[begin]
+        place = uniform.view(np.int64)  # the numbers have done their work: use their memory
+        place[:] = index
         observations = self._next_state.take(place)
         rewards = self._reward.take(place)
         infos = {
@@ -174,7 +176,7 @@ class NChainVectorEnv(VectorEnv[IntArray, npt.ArrayLike, npt.NDArray[Any]]):
         if begin is not None:
             self._ended = None
             rewards[begin] = 0
-            self._begin(begin, uniform[begin], observations, infos)
+            self._begin(begin, begun_with, observations, infos)
         if self._clock < self._next_end:
             truncations = np.zeros(self.num_envs, np.bool_)
         else:

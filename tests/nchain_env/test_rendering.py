@@ -274,6 +274,13 @@ def test_each_action_has_its_colour(
         assert {a for a, colour in rendering.TAKEN.items() if shows(part, colour)} == expected
 
 
+@pytest.mark.parametrize("slipped", [False, True])
+def test_a_slip_is_marked_beside_the_captions(slipped: bool) -> None:
+    picture = image(5, 0, FORWARD if slipped else BACKWARD, slipped=slipped)
+    captions = picture[-rendering.PANEL + 10 : -rendering.PANEL + 42]
+    assert shows(captions, rendering.INK) == slipped
+
+
 def test_staying_at_the_last_state_is_told_from_arriving_there() -> None:
     arrived = image(5, 4, FORWARD, reward=0.0)[: -rendering.PANEL]
     stayed = image(5, 4, FORWARD, reward=10.0)[: -rendering.PANEL]

@@ -153,25 +153,23 @@ def test_it_does_event_for_event_what_sync_vector_env_does(
     assert_same(env.reset(seed=seed), twin.reset())
     ended = np.zeros(num_envs, np.bool_)
     booleans = st.lists(st.booleans(), min_size=num_envs, max_size=num_envs).map(np.array)
-    for _ in range(data.draw(st.integers(1, 15))):
+    reset_options = st.fixed_dictionaries(
+        {},
+        optional={"reset_mask": booleans.filter(np.any), "state": st.integers(0, game["n"] - 1)},
+    )
+    for _ in range(data.draw(st.integers(1, 20))):
         if mode is AutoresetMode.DISABLED and ended.any():
             with pytest.raises(AssertionError):
                 env.step(np.zeros(num_envs, np.int64))
-            options: dict[str, Any] | None = {"reset_mask": ended}
+            options: dict[str, Any] = {"reset_mask": ended}
+        elif data.draw(st.integers(0, 3)):
+            actions = data.draw(booleans).astype(np.int64)
+            result = env.step(actions)
+            assert_same(result, twin.step(actions))
+            ended = result[3]
+            continue
         else:
-            start = st.integers(0, game["n"] - 1)
-            mask = booleans.filter(np.any)
-            options = data.draw(
-                st.none()
-                | st.fixed_dictionaries({"reset_mask": mask}, optional={"state": start})
-                | st.fixed_dictionaries({}, optional={"state": start})
-            )
-            if options is None:
-                actions = data.draw(booleans).astype(np.int64)
-                result = env.step(actions)
-                assert_same(result, twin.step(actions))
-                ended = result[3]
-                continue
+            options = data.draw(reset_options)
         assert_same(env.reset(options=options), twin.reset(options=options))
         ended = ended & ~options.get("reset_mask", np.ones(num_envs, np.bool_))
     assert env.np_random.bit_generator.state == twin.stream.bit_generator.state
@@ -357,18 +355,21 @@ def test_the_same_seed_gives_the_same_trajectory() -> None:
         assert_same(tuple(rollout(env, 10)), first[1:])
 
 
-BAD_ARGUMENTS: list[tuple[str, Any]] = [
-    *(("num_envs", value) for value in (0, -1, 1.5, "2", None, True)),
-    *(("max_episode_steps", value) for value in (0, -1, 2.0, "5", True)),
-    *(("autoreset_mode", value) for value in ("next", None, 1, [])),
-    *(("n", value) for value in (0, 2.5, "5", None)),
-    *(("slip", value) for value in (-0.1, 1.1, float("nan"), "0.2", None)),
-    *((name, value) for name in ("small", "large") for value in (float("inf"), "1", None)),
-    *(("render_mode", value) for value in ("human", "rgb", 1)),
-]
+BAD_ARGUMENTS: dict[str, tuple[Any, ...]] = {
+    "num_envs": (0, -1, 1.5, "2", None, True),
+    "max_episode_steps": (0, -1, 2.0, "5", True),
+    "autoreset_mode": ("next", None, 1, []),
+    "n": (0, 2.5, "5", None),
+    "slip": (-0.1, 1.1, float("nan"), "0.2", None),
+    "small": (float("inf"), "1", None),
+    "large": (float("-inf"), "1", None),
+    "render_mode": ("human", "rgb", 1),
+}
 
 
-@pytest.mark.parametrize(("name", "value"), BAD_ARGUMENTS)
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name in BAD_ARGUMENTS for value in BAD_ARGUMENTS[name]]
+)
 def test_a_bad_argument_is_named_with_its_value(name: str, value: Any) -> None:
     with pytest.raises(ValueError, match=f"^{name} must be ") as direct:
         NChainVectorEnv(**{name: value})
@@ -426,7 +427,7 @@ def test_refused_calls_leave_everything_as_it_was(mode: AutoresetMode) -> None:
             with pytest.raises(error, match=message):
                 env.reset(seed=1, options=options)
         for seed in (-1, 1.5, "1", [1, 2, 3]):
-            with pytest.raises(Error, match=r"[Ss]eed"):
+            with pytest.raises(Error, match="Seed"):
                 env.reset(seed=seed, options={"state": 2})  # type: ignore[arg-type]
         assert_same(snapshot(env), before)
         env.step([0, 1, 0])

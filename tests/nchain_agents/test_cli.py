@@ -1,0 +1,175 @@
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nchain_agents import cli
+
+Capture = pytest.CaptureFixture[str]
+
+
+def nchain(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["nchain", *arguments])
+    try:
+        cli.run()
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 1
+    return 0
+
+
+def test_solve_prints_the_known_values(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    assert nchain(monkeypatch, "solve") == 0
+    shown = capsys.readouterr().out
+    for value in ("61.3795", "66.1309", "3665.83", "3663.69", "3.6768"):
+        assert value in shown
+    assert shown.count("forward") == 6  # one a state, one in the head
+
+
+def test_solve_gives_json_for_any_chain(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    options = ("--n", "1", "--slip", "0", "--small", "1", "--large", "3", "--gamma", "0.5")
+    assert nchain(monkeypatch, "solve", *options, "--horizon", "10", "--json") == 0
+    answer = json.loads(capsys.readouterr().out)
+    # one state, nothing slips: forward pays 3 for ever, 3 / (1 - 0.5) = 6; backward 1 + 0.5 x 6
+    assert answer["q"] == [pytest.approx([6.0, 4.0])]
+    assert answer["policy"] == [0]
+    assert answer["optimal_return"] == pytest.approx(30)
+    assert answer["average_reward"] == pytest.approx(3)
+
+
+def test_a_long_chain_is_shown_by_its_ends(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    assert nchain(monkeypatch, "solve", "--n", "100", "--gamma", "0.9") == 0
+    shown = capsys.readouterr().out
+    assert "│    99 │" in shown
+    assert "│    50 │" not in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("solve", "--n", "0"), "n must be an integer of at least 1, got 0"),
+        (("solve", "--n", "2.5"), "'--n'"),
+        (("solve", "--slip", "1.5"), "slip must be a number in [0, 1], got 1.5"),
+        (("solve", "--slip", "nan"), "slip must be a number in [0, 1], got nan"),
+        (("solve", "--large", "inf"), "large must be a finite number, got inf"),
+        (("solve", "--gamma", "1"), "gamma must be a number in [0, 1), got 1.0"),
+        (("solve", "--horizon", "0"), "horizon must be an integer of at least 1, got 0"),
+        (("compare", "--agents", "q-lerning"), "did you mean q-learning"),
+        (("compare", "--seeds", "0"), "seeds must be an integer of at least 1, got 0"),
+        (("compare", "--steps", "-1"), "steps must be an integer of at least 1, got -1"),
+        (("compare", "--jobs", "-1"), "jobs must be an integer of at least 0, got -1"),
+        (("compare", "--small", "nan"), "small must be a finite number, got nan"),
+        (("compare", "--out", "{file}"), "out must be a folder to write to, got "),
+        (("compare", "--out", "{file}/below"), "out must be a folder to write to, got "),
+        (("dance",), "No such command 'dance'"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    arguments: tuple[str, ...],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Capture,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "file"
+    file.write_text("here before")
+    given = [argument.format(file=file) for argument in arguments]
+    assert nchain(monkeypatch, *given) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("nchain: ")
+    assert message in error
+    assert error.count("\n") == 1
+    assert os.listdir(tmp_path) == ["file"]
+    assert file.read_text() == "here before"
+
+
+def test_compare_says_what_it_left_out_and_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture, tmp_path: Path
+) -> None:
+    from nchain_agents import presets as home
+
+    missing = home.Preset("missing", "nowhere:Agent", extra="sb3", requires=("no_such_module",))
+    known = {"q-learning": home.preset("q-learning"), "missing": missing}
+    monkeypatch.setattr(home, "presets", lambda: known)
+    options = ("--steps", "50", "--seeds", "1", "--jobs", "1", "--out", str(tmp_path))
+    assert nchain(monkeypatch, "compare", *options) == 0
+    said = capsys.readouterr()
+    assert "left out: missing, which needs pip install 'nchain-env[sb3]'" in said.err
+    assert "q-learning" in said.out
+    assert nchain(monkeypatch, "compare", "--agents", "missing", *options) == 2
+    assert "missing needs pip install 'nchain-env[sb3]'" in capsys.readouterr().err
+
+
+def compared(out: Path, *options: str) -> dict[str, Any]:
+    """Run `nchain compare` as a user does: the installed command, in another folder."""
+    command = [str(Path(sys.executable).with_name("nchain")), "compare", "--out", str(out)]
+    agents = ("--agents", "reward-sum,q-learning", "--seeds", "3", "--steps", "4000")
+    done = subprocess.run(
+        [*command, *agents, "--json", *options],
+        cwd=out.parent,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+    printed: dict[str, Any] = json.loads(done.stdout)
+    assert printed == json.loads((out / "summary.json").read_text())
+    return printed
+
+
+def test_compare_runs_from_the_installed_package(tmp_path: Path) -> None:
+    summary = compared(tmp_path / "first", "--jobs", "2")
+    assert summary["optimal_return"] == pytest.approx(3665.83, abs=0.005)
+    assert summary["random_return"] == pytest.approx(1311.25, abs=0.005)
+    assert list(summary["agents"]) == ["reward-sum", "q-learning"]
+    scores = summary["agents"]["q-learning"]["score"]["by_seed"]
+    assert scores == pytest.approx([99.91] * 3, abs=0.01)
+
+    with (tmp_path / "first" / "results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2 * 3 * 20
+    last = [row for row in rows if row["agent"] == "q-learning" and row["step"] == "4000"]
+    assert [row["seed"] for row in last] == ["0", "1", "2"]
+    assert float(last[0]["return"]) == pytest.approx(3663.69, abs=0.005)
+    assert (tmp_path / "first" / "learning_curves.png").read_bytes().startswith(b"\x89PNG")
+
+    # the number of jobs and the order in which runs end change nothing
+    compared(tmp_path / "second", "--jobs", "1")
+    for name in ("results.csv", "summary.json", "learning_curves.png"):
+        first, second = (tmp_path / folder / name for folder in ("first", "second"))
+        assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_chain_on_which_all_policies_are_equal_has_no_score(tmp_path: Path) -> None:
+    summary = compared(tmp_path / "out", "--slip", "0.5", "--n", "3")
+    assert summary["agents"]["q-learning"]["score"]["median"] is None
+    assert summary["agents"]["q-learning"]["return"]["median"] == pytest.approx(
+        summary["optimal_return"]
+    )
+
+
+def test_help_needs_no_learning_library() -> None:
+    code = (
+        "import sys; sys.argv = ['nchain', '--help']\n"
+        "from nchain_agents.__main__ import main\n"
+        "try: main()\n"
+        "finally: print([m for m in ('numpy', 'torch', 'tensorflow', 'keras', 'jax', 'numba', "
+        "'gymnasium', 'matplotlib') if m in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "compare" in done.stdout
+    assert done.stderr.strip().endswith("[]")
+
+
+def test_the_agents_package_is_imported_lazily() -> None:
+    code = "import nchain_agents, sys; print('numpy' in sys.modules, dir(nchain_agents)[1])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "KerasDQN"]
