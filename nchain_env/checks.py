@@ -43,7 +43,10 @@ def real(
     """
     number = math.nan
     if isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool):
-        number = float(value)
+        try:
+            number = float(value)
+        except OverflowError:  # an int beyond all floats
+            number = math.inf
     inside = (low < number if open_low else low <= number) and (
         number < high if open_high else number <= high
     )

@@ -37,7 +37,8 @@ class NChainEnv(gym.Env[Any, Any]):
         self.observation_space = Discrete(self.mdp.num_states)
         self.action_space = Discrete(self.mdp.num_actions)
         self.s: int | None = None
-        self._outcomes = _Outcomes(self.mdp)
+        # Of the states visited so far, because those of a long chain would not fit in memory.
+        self._outcomes: dict[int, _Outcomes] = {}
         # What a picture shows beside the state; kept only when there is a render mode.
         self._last: tuple[int, bool, float] | None = None
         self._steps, self._return = 0, 0.0
@@ -68,11 +69,14 @@ class NChainEnv(gym.Env[Any, Any]):
             ResetNeeded: There was no reset yet.
             ValueError: The action is neither 0 nor 1. The state and the generator are as before.
         """
-        outcomes = self._outcomes[self.s]
         try:
-            slip, slipped_outcome, outcome = outcomes[action]
+            slip, slipped_outcome, outcome = self._outcomes[self.s][action]  # type: ignore[index]
         except (KeyError, TypeError):
-            slip, slipped_outcome, outcome = outcomes[_action_number(action)]
+            if self.s is None:
+                raise ResetNeeded(_RESET_FIRST) from None
+            if self.s not in self._outcomes:
+                self._outcomes[self.s] = _outcomes(self.mdp, self.s)
+            slip, slipped_outcome, outcome = self._outcomes[self.s][_action_number(action)]
         slipped = self._np_random.random() < slip  # type: ignore[union-attr]
         if slipped:
             outcome = slipped_outcome
@@ -100,6 +104,7 @@ class NChainEnv(gym.Env[Any, Any]):
         Raises:
             ValueError: An option is unknown or not allowed. The state and the generator are as
                 before.
+            TypeError: The options are no dictionary; likewise.
         """
         state = checked_start_state(options, self.mdp.num_states)
         super().reset(seed=seed)
@@ -161,29 +166,19 @@ _RESET_FIRST = "call reset() before the first step() or render()"
 _Outcome = tuple[int, float, bool, float]
 
 
-class _Outcomes(dict[int | None, dict[int, tuple[float, _Outcome, _Outcome]]]):
-    """The outcomes of each state visited so far, by action: (slip, slipped outcome, outcome).
+# by action: the probability of a slip, the slipped outcome, the other one
+_Outcomes = dict[int, tuple[float, _Outcome, _Outcome]]
 
-    Plain numbers, because reading single numbers out of arrays takes several times as long; only
-    of visited states, because a long chain would not fit in memory like this.
-    """
 
-    def __init__(self, mdp: TabularMDP) -> None:
-        super().__init__()
-        self.mdp = mdp
-
-    def __missing__(self, state: int | None) -> dict[int, tuple[float, _Outcome, _Outcome]]:
-        if state is None:
-            raise ResetNeeded(_RESET_FIRST)
-        mdp = self.mdp
-        columns = (mdp.next_state, mdp.reward, mdp.terminated, mdp.probability)
-        rows = [column[state].tolist() for column in columns]
-        outcomes = {}
-        for action in range(mdp.num_actions):
-            slipped, not_slipped = zip(*(row[action] for row in rows), strict=True)
-            outcomes[action] = (float(mdp.cumulative[state, action, 0]), slipped, not_slipped)
-        self[state] = outcomes
-        return outcomes
+def _outcomes(mdp: TabularMDP, state: int) -> _Outcomes:
+    """Return the outcomes of a state as plain numbers: reading those out of arrays is slow."""
+    columns = (mdp.next_state, mdp.reward, mdp.terminated, mdp.probability)
+    rows = [column[state].tolist() for column in columns]
+    outcomes = {}
+    for action in range(mdp.num_actions):
+        slipped, not_slipped = zip(*(row[action] for row in rows), strict=True)
+        outcomes[action] = (float(mdp.cumulative[state, action, 0]), slipped, not_slipped)
+    return outcomes
 
 
 def _action_number(action: Any) -> int:
@@ -193,7 +188,9 @@ def _action_number(action: Any) -> int:
     except TypeError:
         number = -1
     if number not in (0, 1):
-        raise ValueError(f"action must be 0 (forward) or 1 (backward), got {action!r}")
+        raise ValueError(
+            f"action must be 0 (forward) or 1 (backward), got {action!r}"
+        ) from None
     return number
 
 
@@ -208,8 +205,10 @@ def checked_render_mode(render_mode: str | None, allowed: list[str]) -> str | No
 
 def checked_start_state(options: dict[str, Any] | None, num_states: int) -> int | None:
     """Return the start state that the reset options ask for, None where they ask for none."""
-    if not options:
+    if options is None or options == {}:
         return None
+    if not isinstance(options, dict):
+        raise TypeError(f"options must be a dictionary or None, got {options!r}")
     unknown = sorted(str(name) for name in options if name != "state")
     if unknown:
         raise ValueError(f"options may hold only 'state', got {', '.join(unknown)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -140,14 +141,7 @@ class TabularMDP:
             ValueError: States or actions are not numbered from 0, a row is empty or malformed, or
                 the arrays would not make a process.
         """
-        states = len(P)
-        if states == 0 or set(P) != set(range(states)):
-            raise ValueError("P must have the states 0, 1, ..., S - 1 as keys")
-        actions = len(P[0])
-        if actions == 0 or any(set(rows) != set(range(actions)) for rows in P.values()):
-            raise ValueError("P must have the same actions 0, 1, ..., A - 1 in every state")
-        outcomes = max(len(row) for rows in P.values() for row in rows.values())
-        shape = (states, actions, outcomes)
+        shape = states, _, _ = _shape(P)
         next_state = np.broadcast_to(np.arange(states)[:, None, None], shape).copy()
         probability, reward = np.zeros(shape), np.zeros(shape)
         terminated = np.ones(shape, dtype=np.bool_)
@@ -156,13 +150,14 @@ class TabularMDP:
                 for k, outcome in enumerate(row):
                     try:
                         p, s_next, r, end = outcome
-                    except (TypeError, ValueError):
+                        probability[s, a, k], reward[s, a, k], terminated[s, a, k] = p, r, end
+                        # operator.index, for an array would cut off the decimals of a float
+                        next_state[s, a, k] = operator.index(s_next)
+                    except (TypeError, ValueError, OverflowError):
                         raise ValueError(
                             f"P[{s}][{a}][{k}] must be (probability, next_state, reward, "
                             f"terminated), got {outcome!r}"
                         ) from None
-                    probability[s, a, k], next_state[s, a, k] = p, s_next
-                    reward[s, a, k], terminated[s, a, k] = r, end
         return cls(next_state, probability, reward, terminated, np.asarray(initial))
 
     @classmethod
@@ -199,8 +194,26 @@ _DTYPES: dict[str, type[np.generic]] = {
 }
 
 
+def _shape(P: Any) -> tuple[int, int, int]:
+    """(S, A, K) of toy-text's dictionary, which may be anything yet."""
+    if not isinstance(P, dict) or not P or set(P) != set(range(len(P))):
+        raise ValueError("P must be a dictionary with the states 0, 1, ..., S - 1 as keys")
+    actions = [set(rows) if isinstance(rows, dict) else set() for rows in P.values()]
+    if not actions[0] or any(keys != set(range(len(actions[0]))) for keys in actions):
+        raise ValueError("P must have the same actions 0, 1, ..., A - 1 in every state")
+    for s, rows in P.items():
+        for a, row in rows.items():
+            if not isinstance(row, list | tuple) or not row:
+                raise ValueError(f"P[{s}][{a}] must be a list of outcomes, got {row!r}")
+    outcomes = max(len(row) for rows in P.values() for row in rows.values())
+    return len(P), len(actions[0]), outcomes
+
+
 def _read_only(name: str, values: npt.ArrayLike, dtype: type[np.generic]) -> npt.NDArray[Any]:
-    given = np.asarray(values)
+    try:
+        given = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{name} must be an array, not rows of different lengths") from error
     if not np.can_cast(given.dtype, dtype, casting="same_kind"):
         raise ValueError(f"{name} must hold {dtype.__name__} values, got {given.dtype}")
     array = given.astype(dtype, order="C")

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from nchain_env.checks import integer, real
 from nchain_env.mdp import BoolArray, FloatArray, IntArray, TabularMDP
 
-RealArray = npt.NDArray[np.floating[Any]]
+RealArray = npt.NDArray[Any]  # doubles, or numbers of more digits
 
 # Up to this many states a linear system is solved directly, beyond by iteration.
 _DIRECT_STATES = 1000
@@ -55,10 +55,10 @@ def policy_iteration(mdp: TabularMDP, gamma: float) -> tuple[IntArray, FloatArra
         gamma: The discount factor, in [0, 1).
 
     Returns:
-        The policy, of shape (S,), and its q of shape (S, A). With R = max|r| / (1 - gamma), the
-        largest value these rewards allow: no action is better than the policy's by more than
-        1e-12 R (beyond 1,000 states 2e-11 R), and the error of q is at most what that can amount
-        to, divided by 1 - gamma, and the error of `evaluate_policy`.
+        The policy, of shape (S,), and q of shape (S, A). With R = max|r| / (1 - gamma), the largest
+        value these rewards allow: up to 1,000 states no action's q exceeds that of the policy's
+        action by more than 1e-12 R, and |q - q*| is at most 1e-12 R / (1 - gamma) and what rounding
+        amounts to; beyond, 2e-11 R and 4e-11 R / (1 - gamma).
 
     Raises:
         ValueError: gamma is outside its range.
@@ -73,7 +73,7 @@ def policy_iteration(mdp: TabularMDP, gamma: float) -> tuple[IntArray, FloatArra
         q = _backup(model, q.max(axis=0))
     policy = q.argmax(axis=0)
     # An error of the evaluation must not look like an improvement, or equal actions would
-    # alternate for ever; the policies seen are kept in case rounding exceeds the slack.
+    # alternate for ever; `seen` is for rounding that exceeds the slack.
     slack = 1e-12 if mdp.num_states <= _DIRECT_STATES else 2 * _EVALUATION_ERROR
     slack *= model.scale / (1 - gamma)
     states = np.arange(mdp.num_states)
@@ -243,13 +243,16 @@ def _outcomes_under(
 ) -> _Outcomes:
     """(J, S) the outcomes under a policy: the Markov chain that it makes of the process."""
     probability = mdp.probability.astype(dtype, copy=False)
-    arrays = (mdp.reward, mdp.next_state, mdp.terminated)
-    if policy.ndim == 1:
-        at = (np.arange(mdp.num_states), policy)
-        return _Outcomes(probability[at].T, *(array[at].T for array in arrays))
+    at: Any = (np.arange(mdp.num_states), policy)
+    if policy.ndim == 2:
+        probability, at = policy[:, :, None] * probability, slice(None)
     flat = (mdp.num_states, -1)
-    probability = (policy[:, :, None] * probability).reshape(flat)
-    return _Outcomes(probability.T, *(array.reshape(flat).T for array in arrays))
+    return _Outcomes(
+        probability[at].reshape(flat).T,
+        mdp.reward[at].reshape(flat).T,
+        mdp.next_state[at].reshape(flat).T,
+        mdp.terminated[at].reshape(flat).T,
+    )
 
 
 def _model(outcomes: _Outcomes, gamma: float) -> _Model:
@@ -264,7 +267,9 @@ def _model(outcomes: _Outcomes, gamma: float) -> _Model:
 
 def _backup(model: _Model, v: RealArray) -> RealArray:
     """The Bellman backup: expected reward plus discounted value of what follows."""
-    return np.add(model.reward, (model.weight * v[model.next_state]).sum(axis=0))
+    value: RealArray = (model.weight * v[model.next_state]).sum(axis=0)
+    value += model.reward
+    return value
 
 
 def _operations(model: _Model) -> int:
@@ -286,9 +291,10 @@ def _fixed_point(
     for dtype in (np.float64, np.longdouble):
         model = model_in(dtype)
         modulus = float(model.weight.sum(axis=0).max()) + _operations(model) * 2.0**-53
-        bound = model.scale / (1 - modulus) if modulus < 1 else math.inf
+        gap = max(1 - modulus, 1e-300)  # a gamma too close to 1 leaves no bound
+        bound = model.scale / gap
         unit = float(np.finfo(dtype).eps) / 2
-        rounding = _operations(model) * unit * bound / (1 - modulus) + 2.0**-53 * bound
+        rounding = _operations(model) * unit * bound / gap + 2.0**-53 * bound
         if rounding < tolerance:
             break
     else:
@@ -303,7 +309,7 @@ def _fixed_point(
     q = np.zeros_like(model.reward)
     for _ in range(sweeps):
         before, q = q, _backup(model, q.max(axis=0) if q.ndim == 2 else q)
-        if modulus * float(np.abs(q - before).max()) <= allowed * (1 - modulus):
+        if modulus * float(np.abs(q - before).max()) <= allowed * gap:
             break
     return np.asarray(q, dtype=np.float64)
 

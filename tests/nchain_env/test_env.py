@@ -266,7 +266,7 @@ def test_rendering_changes_nothing_about_the_game() -> None:
 def test_rendering_without_a_render_mode_warns() -> None:
     env = seeded()
     with pytest.warns(UserWarning, match="render mode"):
-        assert env.render() is None  # type: ignore[func-returns-value]
+        assert env.render() is None
     env.close()
 
 
