@@ -188,9 +188,7 @@ def _action_number(action: Any) -> int:
     except TypeError:
         number = -1
     if number not in (0, 1):
-        raise ValueError(
-            f"action must be 0 (forward) or 1 (backward), got {action!r}"
-        ) from None
+        raise ValueError(f"action must be 0 (forward) or 1 (backward), got {action!r}") from None
     return number
 
 

@@ -150,9 +150,9 @@ class TabularMDP:
                 for k, outcome in enumerate(row):
                     try:
                         p, s_next, r, end = outcome
-                        probability[s, a, k], reward[s, a, k], terminated[s, a, k] = p, r, end
-                        # operator.index, for an array would cut off the decimals of a float
-                        next_state[s, a, k] = operator.index(s_next)
+                        # An array would take None for NaN, and 0.5 for state 0.
+                        probability[s, a, k], reward[s, a, k] = float(p), float(r)
+                        next_state[s, a, k], terminated[s, a, k] = operator.index(s_next), end
                     except (TypeError, ValueError, OverflowError):
                         raise ValueError(
                             f"P[{s}][{a}][{k}] must be (probability, next_state, reward, "

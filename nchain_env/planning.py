@@ -7,7 +7,6 @@ S x S matrix of a large process. A terminated outcome is worth its reward and no
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,7 +43,7 @@ def value_iteration(mdp: TabularMDP, gamma: float, tolerance: float = 1e-10) -> 
     """
     gamma = _discount(gamma)
     tolerance = real("tolerance", tolerance, 0, open_low=True)
-    return _fixed_point(lambda dtype: _model(_outcomes(mdp, dtype), gamma), tolerance).T.copy()
+    return _fixed_point(mdp, None, gamma, tolerance).T.copy()
 
 
 def policy_iteration(mdp: TabularMDP, gamma: float) -> tuple[IntArray, FloatArray]:
@@ -66,7 +65,7 @@ def policy_iteration(mdp: TabularMDP, gamma: float) -> tuple[IntArray, FloatArra
     Source: Howard 1960; Puterman 1994, section 6.4.
     """
     gamma = _discount(gamma)
-    model = _model(_outcomes(mdp), gamma)
+    model = _model(_outcomes(mdp, None), gamma)
     q = model.reward
     # A long chain improves one state an iteration; a hundred cheap sweeps go most of the way.
     for _ in range(100):
@@ -108,16 +107,13 @@ def evaluate_policy(mdp: TabularMDP, policy: npt.ArrayLike, gamma: float) -> Flo
     """
     gamma = _discount(gamma)
     chosen = _checked_policy(mdp, policy)
-    model = _model(_outcomes_under(mdp, chosen), gamma)
+    model = _model(_outcomes(mdp, chosen), gamma)
     if mdp.num_states <= _DIRECT_STATES:
         equations = np.eye(mdp.num_states) - _matrix(model.weight, model.next_state)
         return np.asarray(np.linalg.solve(equations, model.reward), dtype=np.float64)
     if model.scale == 0:
         return np.zeros(mdp.num_states)
-    return _fixed_point(
-        lambda dtype: _model(_outcomes_under(mdp, chosen, dtype), gamma),
-        _EVALUATION_ERROR * model.scale / (1 - gamma),
-    )
+    return _fixed_point(mdp, chosen, gamma, _EVALUATION_ERROR * model.scale / (1 - gamma))
 
 
 def policy_return(mdp: TabularMDP, policy: npt.ArrayLike, horizon: int) -> float:
@@ -133,7 +129,7 @@ def policy_return(mdp: TabularMDP, policy: npt.ArrayLike, horizon: int) -> float
 
     Source: Puterman 1994, section 4.2.
     """
-    model = _model(_outcomes_under(mdp, _checked_policy(mdp, policy)), 1.0)
+    model = _model(_outcomes(mdp, _checked_policy(mdp, policy)), 1.0)
     v: RealArray = np.zeros(mdp.num_states)
     for _ in range(integer("horizon", horizon, 0)):
         v = _backup(model, v)
@@ -155,7 +151,7 @@ def optimal_return(mdp: TabularMDP, horizon: int) -> float:
 
     Source: Puterman 1994, section 4.5.
     """
-    model = _model(_outcomes(mdp), 1.0)
+    model = _model(_outcomes(mdp, None), 1.0)
     v: RealArray = np.zeros(mdp.num_states)
     for _ in range(integer("horizon", horizon, 0)):
         v = _backup(model, v).max(axis=0)
@@ -184,7 +180,7 @@ def average_reward(mdp: TabularMDP, policy: npt.ArrayLike) -> float:
     Source: Grassmann, Taksar, Heyman 1985 (elimination without subtraction); Puterman 1994,
         section 8.5 (iteration and its bounds).
     """
-    outcomes = _outcomes_under(mdp, _checked_policy(mdp, policy))
+    outcomes = _outcomes(mdp, _checked_policy(mdp, policy))
     if mdp.num_states <= _DIRECT_STATES:
         return float(mdp.initial @ _gains(outcomes))
     model = _model(_endless(outcomes), 1.0)
@@ -193,8 +189,7 @@ def average_reward(mdp: TabularMDP, policy: npt.ArrayLike) -> float:
     for _ in range(_GAIN_SWEEPS):
         change = _backup(model, v) - v
         low, high = float(change.min()), float(change.max())
-        rounding = _operations(model) * 2.0**-52 * float(np.abs(v).max())
-        if high - low <= 2e-11 * model.scale + rounding:
+        if high - low <= 2e-11 * model.scale:
             return (low + high) / 2
         v += 0.9 * change
         v -= v[0]
@@ -228,30 +223,26 @@ class _Model(NamedTuple):
     scale: float
 
 
-def _outcomes(mdp: TabularMDP, dtype: type[np.floating[Any]] = np.float64) -> _Outcomes:
-    """(K, A, S) the outcomes of every action."""
-    return _Outcomes(
-        mdp.probability.astype(dtype, copy=False).transpose(2, 1, 0),
-        mdp.reward.transpose(2, 1, 0),
-        mdp.next_state.transpose(2, 1, 0),
-        mdp.terminated.transpose(2, 1, 0),
-    )
-
-
-def _outcomes_under(
-    mdp: TabularMDP, policy: npt.NDArray[Any], dtype: type[np.floating[Any]] = np.float64
+def _outcomes(
+    mdp: TabularMDP,
+    policy: npt.NDArray[Any] | None,
+    dtype: type[np.floating[Any]] = np.float64,
 ) -> _Outcomes:
-    """(J, S) the outcomes under a policy: the Markov chain that it makes of the process."""
-    probability = mdp.probability.astype(dtype, copy=False)
-    at: Any = (np.arange(mdp.num_states), policy)
-    if policy.ndim == 2:
-        probability, at = policy[:, :, None] * probability, slice(None)
-    flat = (mdp.num_states, -1)
+    """(K, A, S) the outcomes of every action, or (J, S) those of what a checked policy does."""
+    probability: RealArray = mdp.probability.astype(dtype, copy=False)
+    at: Any = slice(None)
+    shape: tuple[int, ...] = mdp.next_state.shape
+    if policy is not None:
+        shape = (mdp.num_states, -1)
+        if policy.ndim == 1:
+            at = (np.arange(mdp.num_states), policy)
+        else:
+            probability = policy[:, :, None] * probability
     return _Outcomes(
-        probability[at].reshape(flat).T,
-        mdp.reward[at].reshape(flat).T,
-        mdp.next_state[at].reshape(flat).T,
-        mdp.terminated[at].reshape(flat).T,
+        probability[at].reshape(shape).T,
+        mdp.reward[at].reshape(shape).T,
+        mdp.next_state[at].reshape(shape).T,
+        mdp.terminated[at].reshape(shape).T,
     )
 
 
@@ -278,9 +269,9 @@ def _operations(model: _Model) -> int:
 
 
 def _fixed_point(
-    model_in: Callable[[type[np.floating[Any]]], _Model], tolerance: float
+    mdp: TabularMDP, policy: npt.NDArray[Any] | None, gamma: float, tolerance: float
 ) -> FloatArray:
-    """The fixed point of `_backup`, greedy where the model has actions, to within `tolerance`.
+    """The fixed point of `_backup`, greedy without a policy, to within `tolerance`.
 
     The backup is a contraction by `modulus` in the largest norm, so after k sweeps from 0 the error
     is at most modulus^k `bound`, and after any sweep at most modulus / (1 - modulus) times the last
@@ -289,7 +280,7 @@ def _fixed_point(
     of more digits, if the machine has them.
     """
     for dtype in (np.float64, np.longdouble):
-        model = model_in(dtype)
+        model = _model(_outcomes(mdp, policy, dtype), gamma)
         modulus = float(model.weight.sum(axis=0).max()) + _operations(model) * 2.0**-53
         gap = max(1 - modulus, 1e-300)  # a gamma too close to 1 leaves no bound
         bound = model.scale / gap
@@ -305,7 +296,7 @@ def _fixed_point(
     allowed = tolerance - rounding
     sweeps = 1
     if allowed < bound:
-        sweeps += math.ceil(math.log(allowed / bound) / math.log(modulus))
+        sweeps = math.ceil(math.log(allowed / bound) / math.log(modulus))
     q = np.zeros_like(model.reward)
     for _ in range(sweeps):
         before, q = q, _backup(model, q.max(axis=0) if q.ndim == 2 else q)

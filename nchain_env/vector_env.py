@@ -143,7 +143,7 @@ class NChainVectorEnv(VectorEnv[IntArray, npt.ArrayLike, npt.NDArray[Any]]):
 
         After an error the states, the time left and the generator are as before.
         """
-        index = self._checked_actions(actions).astype(self._state.dtype)
+        chosen = self._checked_actions(actions)
         if self._clock < 0:
             raise ResetNeeded(_RESET_FIRST)
         begin = self._ended
@@ -153,14 +153,14 @@ class NChainVectorEnv(VectorEnv[IntArray, npt.ArrayLike, npt.NDArray[Any]]):
                 f"environments {np.flatnonzero(begin).tolist()} have ended"
             )
 
-        moves = index if self.render_mode is None else index.copy()
         uniform = self.np_random.random(out=self._uniform)
         slipped = uniform < self._slip
+        index = chosen.astype(self._state.dtype)
         index += self._state
         index += self._state
         index += index
         index += slipped.view(np.uint8)
-        begun_with = uniform[:0] if begin is None else uniform[begin]
+        first = uniform[:0] if begin is None else uniform[begin]
         place = uniform.view(np.int64)  # the numbers have done their work: use their memory
         place[:] = index
         observations = self._next_state.take(place)
@@ -176,7 +176,7 @@ class NChainVectorEnv(VectorEnv[IntArray, npt.ArrayLike, npt.NDArray[Any]]):
         if begin is not None:
             self._ended = None
             rewards[begin] = 0
-            self._begin(begin, begun_with, observations, infos)
+            self._begin(begin, first, observations, infos)
         if self._clock < self._next_end:
             truncations = np.zeros(self.num_envs, np.bool_)
         else:
@@ -190,7 +190,7 @@ class NChainVectorEnv(VectorEnv[IntArray, npt.ArrayLike, npt.NDArray[Any]]):
                 self._ended = truncations.copy()
         self._state = observations.astype(self._state.dtype)
         if self.render_mode is not None:
-            self._last = moves, slipped.copy(), rewards.copy()
+            self._last = chosen.copy(), slipped.copy(), rewards.copy()
             self._return += rewards
             self._return[self._began == self._clock] = 0
         return observations, rewards, np.zeros(self.num_envs, np.bool_), truncations, infos
@@ -233,7 +233,7 @@ class NChainVectorEnv(VectorEnv[IntArray, npt.ArrayLike, npt.NDArray[Any]]):
             starting there, with its mask `_prob`.
 
         Raises:
-            TypeError: The reset mask is not an array of booleans.
+            TypeError: The options are no dictionary, or the reset mask no array of booleans.
             ValueError: The reset mask has another shape or is nowhere True; another option is
                 unknown or not allowed.
             ResetNeeded: The first reset leaves out environments.
@@ -315,10 +315,6 @@ class NChainVectorEnv(VectorEnv[IntArray, npt.ArrayLike, npt.NDArray[Any]]):
         if self._renderer is not None:
             self._renderer.close()
             self._renderer = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        # A renderer holds surfaces, which cannot be copied; the copy draws with its own.
-        return {**self.__dict__, "_renderer": None}
 
     def _checked_actions(self, actions: npt.ArrayLike) -> npt.NDArray[Any]:
         try:

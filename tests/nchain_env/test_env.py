@@ -237,6 +237,9 @@ def test_refused_calls_leave_the_state_and_the_generator_as_they_were() -> None:
     for options, message in BAD_OPTIONS:
         with pytest.raises(ValueError, match=f"^{message}"):
             env.reset(seed=2, options=options)
+    for no_options in (5, [("state", 1)], "state"):
+        with pytest.raises(TypeError, match=r"^options must be a dictionary or None, got "):
+            env.reset(seed=2, options=no_options)  # type: ignore[arg-type]
     for seed in (-1, "1", 1.5):
         with pytest.raises(Error, match="Seed"):
             env.reset(seed=seed, options={"state": 1})  # type: ignore[arg-type]

@@ -53,7 +53,7 @@ class SideBySide(RuleBasedStateMachine):
 
     @initialize(
         num_envs=st.integers(1, 4),
-        limit=st.none() | st.integers(1, 7),
+        limit=st.none() | st.integers(1, 4),
         mode=st.sampled_from(AutoresetMode),
         n=st.integers(1, 7) | st.just(70),
         slip=st.floats(0, 1),
@@ -109,9 +109,14 @@ class SideBySide(RuleBasedStateMachine):
         self.fed[i].numbers.append(number)
         assert self.scalars[i].reset(options=options) == (self.models[i].state, {"prob": 1.0})
 
-    @precondition(lambda self: not (self.mode is AutoresetMode.DISABLED and any(self.over)))
-    @rule(actions=st.lists(st.integers(0, 1), min_size=4, max_size=4))
-    def step(self, actions: list[int]) -> None:
+    @rule(rows=st.lists(st.tuples(*[st.integers(0, 1)] * 4), min_size=1, max_size=6))
+    def steps(self, rows: list[tuple[int, ...]]) -> None:
+        for actions in rows:
+            if not (self.mode is AutoresetMode.DISABLED and any(self.over)):
+                self.step(actions)
+                self.the_generator_has_given_what_the_rules_say()
+
+    def step(self, actions: tuple[int, ...]) -> None:
         count = len(self.models)
         observations, rewards, terminations, truncations, infos = self.vector.step(actions[:count])
         numbers = self.stream.random(count).tolist()

@@ -2,6 +2,7 @@ import copy
 import itertools
 import pickle
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,7 @@ def snapshot(env: NChainVectorEnv) -> Any:
 
 games = st.fixed_dictionaries(
     {
-        "n": st.integers(1, 9) | st.sampled_from([64, 65, 300]),
+        "n": st.integers(1, 9) | st.sampled_from([64, 65, 200, 300]),
         "slip": st.sampled_from([0.0, 0.2, 0.5, 0.9, 1.0]),
         "small": st.sampled_from([2.0, -1.5]),
         "large": st.sampled_from([10.0, 0.1]),
@@ -137,39 +138,34 @@ games = st.fixed_dictionaries(
     mode=st.sampled_from(MODES),
     game=games,
     seed=st.integers(0, 2**32),
-    data=st.data(),
 )
 def test_it_does_event_for_event_what_sync_vector_env_does(
-    num_envs: int,
-    limit: int | None,
-    mode: AutoresetMode,
-    game: dict[str, Any],
-    seed: int,
-    data: st.DataObject,
+    num_envs: int, limit: int | None, mode: AutoresetMode, game: dict[str, Any], seed: int
 ) -> None:
     env = NChainVectorEnv(num_envs, max_episode_steps=limit, autoreset_mode=mode, **game)
     twin = Twin(num_envs, limit, mode, **game)
     twin.seed(seed)
     assert_same(env.reset(seed=seed), twin.reset())
+    choose = np.random.default_rng(seed)
     ended = np.zeros(num_envs, np.bool_)
-    booleans = st.lists(st.booleans(), min_size=num_envs, max_size=num_envs).map(np.array)
-    reset_options = st.fixed_dictionaries(
-        {},
-        optional={"reset_mask": booleans.filter(np.any), "state": st.integers(0, game["n"] - 1)},
-    )
-    for _ in range(data.draw(st.integers(1, 20))):
+    for _ in range(40):
+        options: dict[str, Any] = {}
         if mode is AutoresetMode.DISABLED and ended.any():
             with pytest.raises(AssertionError):
                 env.step(np.zeros(num_envs, np.int64))
-            options: dict[str, Any] = {"reset_mask": ended}
-        elif data.draw(st.integers(0, 3)):
-            actions = data.draw(booleans).astype(np.int64)
+            options["reset_mask"] = ended
+        elif choose.random() < 0.8:
+            actions = (choose.random(num_envs) < 0.3).astype(np.int64)
             result = env.step(actions)
             assert_same(result, twin.step(actions))
             ended = result[3]
             continue
         else:
-            options = data.draw(reset_options)
+            mask = choose.random(num_envs) < 0.5
+            if mask.any():
+                options["reset_mask"] = mask
+            if choose.random() < 0.7:
+                options["state"] = choose.integers(game["n"] // 2, game["n"])
         assert_same(env.reset(options=options), twin.reset(options=options))
         ended = ended & ~options.get("reset_mask", np.ones(num_envs, np.bool_))
     assert env.np_random.bit_generator.state == twin.stream.bit_generator.state
@@ -220,6 +216,17 @@ def test_a_step_takes_one_number_of_each_environment_in_order() -> None:
     assert infos["slipped"].tolist() == slips.tolist()
     assert infos["prob"].tolist() == [0.3 if slip else 0.7 for slip in slips]
     assert 0 < slips.sum() < 6
+
+
+def test_a_number_equal_to_the_probability_of_a_slip_is_no_slip() -> None:
+    stream = np.random.default_rng(5)
+    slip = float(stream.random(12)[9])
+    env = NChainVectorEnv(6, slip=slip)
+    env.reset(seed=5)
+    slips = np.random.default_rng(5).random(12)[6:] < slip
+    assert env.step([0] * 6)[4]["slipped"].tolist() == slips.tolist()
+    assert not slips[3]
+    assert slips.any()
 
 
 def test_episodes_are_truncated_after_a_thousand_steps_each_by_its_own_count() -> None:
@@ -286,25 +293,41 @@ def test_actions_may_be_any_integers(dtype: str) -> None:
     assert_same(env.step(np.array(actions, dtype)), other.step(actions))
 
 
-def test_nothing_handed_out_is_used_or_changed_later() -> None:
-    for mode in (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP):
-        env = NChainVectorEnv(4, max_episode_steps=3, autoreset_mode=mode)
-        spoiled = NChainVectorEnv(4, max_episode_steps=3, autoreset_mode=mode)
-        kept: list[tuple[Any, Any]] = [(first := env.reset(seed=3), copy.deepcopy(first))]
-        for array in arrays_in(spoiled.reset(seed=3)):
-            array[...] = 1
-        actions = np.array([0, 1, 0, 0])
-        for _ in range(12):
-            result, other = env.step(actions), spoiled.step(actions)
-            assert_same(other, result)
-            kept.append((result, copy.deepcopy(result)))
-            found = arrays_in(other)
-            assert not any(np.shares_memory(a, b) for a, b in itertools.combinations(found, 2))
-            for array in found:
-                array[...] = 1
-        assert actions.tolist() == [0, 1, 0, 0]
-        for result, as_it_was in kept:
-            assert_same(result, as_it_was)
+@pytest.mark.parametrize("spoil", [0, 1])
+@pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
+def test_nothing_handed_out_is_used_or_changed_later(mode: AutoresetMode, spoil: int) -> None:
+    env, spoiled = (
+        NChainVectorEnv(4, max_episode_steps=3, autoreset_mode=mode, render_mode="ansi")
+        for _ in range(2)
+    )
+    options = {"reset_mask": np.array([True, False, True, False])}
+    actions = np.array([0, 1, 0, 0])
+    calls: list[Callable[[NChainVectorEnv], Any]]
+    calls = [lambda env: env.reset(seed=3), *[lambda env: env.step(actions.copy())] * 12]
+    calls.insert(2, lambda env: env.reset(options=options))
+    kept: list[tuple[Any, Any]] = []
+    for call in calls:
+        result, other = call(env), call(spoiled)
+        assert_same(other, result)
+        kept.append((result, copy.deepcopy(result)))
+        found = arrays_in(other)
+        assert not any(np.shares_memory(a, b) for a, b in itertools.combinations(found, 2))
+        for array in found:
+            array[...] = spoil
+        assert spoiled.render() == env.render()
+    for result, as_it_was in kept:
+        assert_same(result, as_it_was)
+
+
+def test_the_callers_actions_may_change_and_are_not_changed() -> None:
+    env = NChainVectorEnv(3, n=2, slip=0.0, render_mode="ansi")
+    env.reset(seed=0)
+    actions = np.array([0, 1, 0], np.uint8)
+    env.step(actions)
+    assert actions.tolist() == [0, 1, 0]
+    pictures = env.render()
+    actions[:] = 1
+    assert env.render() == pictures
 
 
 def arrays_in(values: Any) -> list[Any]:
@@ -394,6 +417,7 @@ BAD_ACTIONS: list[tuple[Any, type[Exception], str]] = [
     (["0", "1", "0"], TypeError, "integers, got <U1"),
     ([0, 1, None], TypeError, "integers, got object"),
     ([0, 1, 2], ValueError, "0 .* or 1 .*, got 2$"),
+    ([0, 255, 1], ValueError, "got 255$"),
     ([0, -1, 1], ValueError, "0 .* or 1 .*, got -1$"),
     ([0, 256, 1], ValueError, "got 256$"),
     (np.array([0, 2**63, 1], np.uint64), ValueError, "got 9223372036854775808$"),
@@ -410,7 +434,8 @@ BAD_RESETS: list[tuple[Any, type[Exception], str]] = [
     ({"state": 5}, ValueError, "state.*got 5"),
     ({"state": -1}, ValueError, "state.*got -1"),
     ({"state": [0, 1, 2]}, ValueError, r"state.*got \[0, 1, 2\]"),
-    ({"stat": 1}, ValueError, "only 'state'.*got 'stat'|stat"),
+    ({"stat": 1}, ValueError, "options .*'state', got .*stat"),
+    ([("state", 1)], TypeError, "options must be a dictionary"),
 ]
 
 
@@ -483,13 +508,18 @@ def test_each_environment_is_drawn_as_the_scalar_one() -> None:
     shares = [Share() for _ in scalars]
     stream = np.random.default_rng(4)
     env.reset(seed=4)
-    for step, call in enumerate(["reset", "step", "step", "step", "reset", "step", "step"]):
-        for scalar, share, number in zip(scalars, shares, stream.random(3), strict=True):
-            share.numbers.append(float(number))
-            scalar.np_random = share  # type: ignore[assignment]
-            scalar.reset() if call == "reset" else scalar.step(step % 2)
-        if step:
+    calls = ["reset", *["step"] * 3, "begin", *["step"] * 2, "reset", *["step"] * 2, "mask", "step"]
+    for step, call in enumerate(calls):
+        which = [True, call != "mask", True]
+        numbers = iter(stream.random(sum(which)).tolist())
+        for i in np.flatnonzero(which).tolist():
+            shares[i].numbers.append(next(numbers))
+            scalars[i].np_random = shares[i]  # type: ignore[assignment]
+            scalars[i].step(step % 2) if call == "step" else scalars[i].reset()
+        if call in ("step", "begin"):
             env.step([step % 2] * 3)
+        elif step:
+            env.reset(options={"reset_mask": np.array(which)})
         pictures = env.render()
         assert pictures == tuple(scalar.render() for scalar in scalars)
         assert pictures is not None
