@@ -9,18 +9,45 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nchain_agents.agent import Agent, load
+    from nchain_agents.callbacks import StopAfterEpisodes, StopAtConvergence
     from nchain_agents.deep.keras_dqn import KerasDQN
     from nchain_agents.evaluation import score
+    from nchain_agents.tabular.batch import learn_many
+    from nchain_agents.tabular.double_q_learning import DoubleQLearning
+    from nchain_agents.tabular.expected_sarsa import ExpectedSarsa
+    from nchain_agents.tabular.posterior_sampling import PosteriorSampling
     from nchain_agents.tabular.q_learning import QLearning
     from nchain_agents.tabular.reward_sum import RewardSum
+    from nchain_agents.tabular.sarsa import Sarsa
 
-__all__ = ["Agent", "KerasDQN", "QLearning", "RewardSum", "load", "score"]
+__all__ = [
+    "Agent",
+    "DoubleQLearning",
+    "ExpectedSarsa",
+    "KerasDQN",
+    "PosteriorSampling",
+    "QLearning",
+    "RewardSum",
+    "Sarsa",
+    "StopAfterEpisodes",
+    "StopAtConvergence",
+    "learn_many",
+    "load",
+    "score",
+]
 
 _HOMES = {
     "Agent": "nchain_agents.agent",
+    "DoubleQLearning": "nchain_agents.tabular.double_q_learning",
+    "ExpectedSarsa": "nchain_agents.tabular.expected_sarsa",
     "KerasDQN": "nchain_agents.deep.keras_dqn",
+    "PosteriorSampling": "nchain_agents.tabular.posterior_sampling",
     "QLearning": "nchain_agents.tabular.q_learning",
     "RewardSum": "nchain_agents.tabular.reward_sum",
+    "Sarsa": "nchain_agents.tabular.sarsa",
+    "StopAfterEpisodes": "nchain_agents.callbacks",
+    "StopAtConvergence": "nchain_agents.callbacks",
+    "learn_many": "nchain_agents.tabular.batch",
     "load": "nchain_agents.agent",
     "score": "nchain_agents.evaluation",
 }

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import zipfile
 from abc import ABC, abstractmethod
+from array import array
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 import nchain_env  # noqa: F401  (registers NChain-v0)
+from nchain_agents.files import whole_file
+from nchain_agents.model_env import ModelEnv, model_env
 from nchain_agents.progress import training_progress
 from nchain_env.checks import integer, real
 from nchain_env.mdp import FloatArray
@@ -45,20 +47,25 @@ class Agent(ABC):
     def __init__(self, env: Env | str, *, gamma: float = 0.95, seed: int | None = None) -> None:
         self.env: Env = gym.make(env) if isinstance(env, str) else env
         self.gamma = real("gamma", gamma, 0, 1)
-        self.seed = seed
+        if seed is not None:
+            integer("seed", seed, 0)
         # With one seed for both, exploration and slips would be the same numbers.
         agent_seed, env_seed = np.random.SeedSequence(seed).generate_state(2)
         self.np_random = np.random.default_rng(agent_seed)
-        self._env_seed: int | None = int(env_seed)
+        self._env_seed = int(env_seed)
+        # The last observation; None before the first reset.
         self._observation: Any = None
         self._episode_return = 0.0
         self.num_timesteps = 0
-        self.episode_returns: list[float] = []
+        # The return of every finished episode.
+        self.episode_returns = array("d")
 
     def learn(
         self, total_timesteps: int, callback: Callback | None = None, progress_bar: bool = False
     ) -> Self:
         """Learn for a number of steps, going on where the last call ended.
+
+        Interrupted from the keyboard, the agent keeps what it learned and can go on.
 
         Args:
             total_timesteps: The number of environment steps, at least 1.
@@ -73,23 +80,28 @@ class Agent(ABC):
         if self._observation is None:
             self._observation, _ = self.env.reset(seed=self._env_seed)
         with training_progress(end - start, progress_bar) as show:
-            while self.num_timesteps < end:
-                observation = self._observation
-                action = self._act(observation, self.num_timesteps / end)
-                reached, reward, terminated, truncated, _ = self.env.step(action)
-                self.num_timesteps += 1
-                self._episode_return += float(reward)
-                self._observation = reached
-                # A truncated episode was cut off, not over: only `terminated` ends the return.
-                self._learn(observation, action, float(reward), reached, terminated)
-                if terminated or truncated:
-                    self.episode_returns.append(self._episode_return)
-                    self._episode_return = 0.0
-                    self._observation, _ = self.env.reset()
-                    show(self.num_timesteps - start, self.episode_returns[-1])
-                    if callback is not None and callback(self) is False:
-                        break
+
+            def on_episode() -> bool:
+                show(self.num_timesteps - start, self.episode_returns[-1])
+                return callback is None or callback(self) is not False
+
+            listens = progress_bar or callback is not None
+            self._train(end, on_episode if listens else None)
         return self
+
+    @abstractmethod
+    def _train(self, end: int, on_episode: Callable[[], bool] | None) -> None:
+        """Learn until `num_timesteps` is `end`, or `on_episode` after an episode returns False."""
+
+    def _count_step(self, reward: float, reached: Any, over: bool) -> None:
+        """Take note of a step, and begin a new episode where one is over."""
+        self.num_timesteps += 1
+        self._episode_return += reward
+        self._observation = reached
+        if over:
+            self.episode_returns.append(self._episode_return)
+            self._episode_return = 0.0
+            self._observation, _ = self.env.reset()
 
     def predict(
         self,
@@ -125,19 +137,14 @@ class Agent(ABC):
     def q_values(self, observation: npt.ArrayLike) -> FloatArray:
         """Return the values of the actions, (A,) for one observation and (N, A) for a batch."""
 
-    @abstractmethod
-    def _act(self, observation: Any, progress: float) -> int:
-        """Choose the next action in training; `progress` is the share of the steps done."""
+    def knowledge(self) -> FloatArray:
+        """Return the numbers that learning changes, as one array; see `StopAtConvergence`."""
+        arrays = (array for array in self._arrays().values() if array.dtype.kind == "f")
+        return np.concatenate([array.ravel() for array in arrays])
 
     @abstractmethod
     def _choose(self, q: FloatArray) -> int:
-        """Choose an action from its values as in training."""
-
-    @abstractmethod
-    def _learn(
-        self, observation: Any, action: int, reward: float, reached: Any, terminated: bool
-    ) -> None:
-        """Learn from one transition."""
+        """Choose an action from its values, (A,), as in training."""
 
     @abstractmethod
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -145,10 +152,18 @@ class Agent(ABC):
 
     @abstractmethod
     def _restore(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
-        """Take back what `_arrays` gave."""
+        """Take back what `_arrays` gave.
+
+        Raises:
+            ValueError: It does not fit; nothing is changed.
+        """
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the agent to one file, without pickle.
+
+        On an environment with a model (`P`, as in toy-text), the place in the present episode is
+        saved too, and a loaded agent learns on as if never stopped. On others it begins a new
+        episode.
 
         Args:
             path: The file to write. It appears whole or not at all.
@@ -160,28 +175,33 @@ class Agent(ABC):
             "format": _FORMAT,
             "class": type(self).__name__,
             "env": self.env.spec.to_json() if self.env.spec is not None else None,
+            "place": self._place(),
             "parameters": {name: getattr(self, name) for name in self.parameters},
             "num_timesteps": self.num_timesteps,
             "generator": self.np_random.bit_generator.state,
         }
-        target = Path(path)
-        handle, partial = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                arrays = {**self._arrays(), "episode_returns": np.array(self.episode_returns)}
-                np.savez(file, header=np.array(json.dumps(header)), **arrays)  # type: ignore[arg-type]
-            os.replace(partial, target)
-        except BaseException:
-            os.unlink(partial)
-            raise
+        arrays = {**self._arrays(), "episode_returns": np.asarray(self.episode_returns)}
+        with whole_file(Path(path)) as partial, partial.open("wb") as file:
+            np.savez(file, header=np.array(json.dumps(header)), **arrays)  # type: ignore[arg-type]
+
+    def _place(self) -> dict[str, Any] | None:
+        model = model_env(self.env)
+        if model is None or self._observation is None:
+            return None
+        return {
+            "position": model.position,
+            "generator": model.np_random.bit_generator.state,
+            "episode_return": self._episode_return,
+        }
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], env: Env | str | None = None) -> Self:
-        """Read an agent from a file; it starts a new episode when it learns on.
+        """Read an agent from a file.
 
         Args:
             path: A file that `save` wrote.
-            env: The environment to go on in; by default one like that of the saved agent.
+            env: The environment to go on in, where a new episode begins; by default one like that
+                of the saved agent, at the place where it was.
 
         Raises:
             OSError: The file cannot be read.
@@ -190,16 +210,31 @@ class Agent(ABC):
         header, arrays = _read(path)
         if header["class"] != cls.__name__:
             raise ValueError(f"{path} holds a {header['class']}, not a {cls.__name__}")
+        place = header["place"] if env is None else None
         if env is None:
             if header["env"] is None:
                 raise ValueError(f"env must be given: {path} does not say which it was")
             env = gym.make(gym.envs.registration.EnvSpec.from_json(header["env"]))
-        agent = cls(env, **header["parameters"])
-        agent.episode_returns = arrays.pop("episode_returns").tolist()
-        agent.num_timesteps = header["num_timesteps"]
-        agent.np_random.bit_generator.state = header["generator"]
-        agent._restore(arrays)
+        try:
+            agent = cls(env, **header["parameters"])
+            agent.episode_returns.extend(arrays.pop("episode_returns").tolist())
+            agent.num_timesteps = header["num_timesteps"]
+            agent.np_random.bit_generator.state = header["generator"]
+            agent._restore(arrays)
+            if place is not None:
+                agent._go_to(place)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{path} is not a saved {cls.__name__}: {error!r}") from error
         return agent
+
+    def _go_to(self, place: dict[str, Any]) -> None:
+        model = ModelEnv(self.env)
+        self.env.reset()
+        state, elapsed = place["position"]
+        model.position = state, elapsed
+        model.np_random.bit_generator.state = place["generator"]
+        self._observation = state
+        self._episode_return = place["episode_return"]
 
 
 def load(path: str | os.PathLike[str], env: Env | str | None = None) -> Agent:
@@ -216,10 +251,10 @@ def load(path: str | os.PathLike[str], env: Env | str | None = None) -> Agent:
     import nchain_agents
 
     name = _read(path)[0]["class"]
-    if name not in ("KerasDQN", "QLearning", "RewardSum"):
+    kind = getattr(nchain_agents, name) if name in nchain_agents.__all__ else None
+    if not (isinstance(kind, type) and issubclass(kind, Agent)):
         raise ValueError(f"{path} holds a {name!r}, which is no agent of this version")
-    agent: Agent = getattr(nchain_agents, name).load(path, env)
-    return agent
+    return kind.load(path, env)
 
 
 def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
@@ -228,7 +263,7 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, npt.N
             arrays = {name: content[name] for name in content.files}
         header = json.loads(str(arrays.pop("header")))
         newer = header["format"] > _FORMAT
-        _ = header["class"], header["env"], header["parameters"], header["num_timesteps"]
+        _ = [header[name] for name in ("class", "env", "place", "parameters", "num_timesteps")]
     except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} is not a saved agent: {error}") from error
     if newer:

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from nchain_agents.evaluation import Yardstick
+from nchain_agents.files import whole_file
 from nchain_agents.study.run import Study
-from nchain_agents.study.store import whole
 from nchain_agents.study.summary import AgentSummary
 
 # Okabe & Ito's colours, which people with any colour vision tell apart
@@ -102,5 +102,5 @@ def write_learning_curves(
         title="lines: median of the seeds, bands: worst to best",
         title_fontsize=8,
     )
-    with whole(path) as partial:
+    with whole_file(path) as partial:
         figure.savefig(partial, dpi=150, metadata={"Software": None})

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TextIO
 
+from nchain_agents.files import whole_file
 from nchain_agents.study.summary import AgentSummary
 
 
@@ -23,21 +22,6 @@ def prepare(out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=out):
         pass
-
-
-@contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """Yield a path to write to, which becomes `path` when all went well."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
-    os.close(handle)
-    partial = Path(name)
-    try:
-        yield partial
-        partial.chmod(0o644)  # mkstemp lets nobody else read
-        partial.replace(path)
-    except BaseException:
-        partial.unlink()
-        raise
 
 
 def write_results(path: Path, agents: list[AgentSummary]) -> None:
@@ -77,7 +61,7 @@ def write_summary(path: Path, data: dict[str, Any]) -> None:
 
 
 def _write(path: Path, fill: Callable[[TextIO], object]) -> None:
-    with whole(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+    with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         fill(file)
 
 

@@ -2,9 +2,42 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from nchain_agents.agent import Env
 from nchain_agents.exploration import greedy
-from nchain_agents.tabular.table_agent import TableAgent
+from nchain_agents.tabular.loop import Settings
+from nchain_agents.tabular.table_agent import Compiled, TableAgent
 from nchain_env.mdp import FloatArray
+
+
+class Memory(NamedTuple):
+    """The sums of the rewards, (S, A)."""
+
+    q: FloatArray
+
+
+def act(memory: Memory, settings: Settings, state: int, epsilon: float, rng: Any) -> int:
+    """Take the action of the largest sum, among equals one at random."""
+    return greedy(memory.q, state, rng)
+
+
+def update(
+    memory: Memory,
+    settings: Settings,
+    state: int,
+    action: int,
+    reward: float,
+    reached: int,
+    terminated: bool,
+    epsilon: float,
+    rng: Any,
+) -> int:
+    """Q(S, A) <- Q(S, A) + R."""
+    memory.q[state, action] += reward
+    return -1
 
 
 class RewardSum(TableAgent):
@@ -15,20 +48,20 @@ class RewardSum(TableAgent):
 
     Args:
         env: An environment with discrete observations and actions, or the id of one.
-        gamma: Not used: the sum does not look ahead.
         seed: Makes everything that follows repeatable.
+        compiled: True, False or "auto"; see `TableAgent`.
 
     Raises:
         ValueError: A space is not discrete.
+        ModuleNotFoundError: compiled is True and Numba is not installed.
     """
 
-    def _act(self, observation: int, progress: float) -> int:
-        return greedy(self.q[observation], self.np_random)
+    parameters: ClassVar[tuple[str, ...]] = ("compiled",)
+    act = staticmethod(act)
+    update = staticmethod(update)
 
-    def _choose(self, q: FloatArray) -> int:
-        return greedy(q, self.np_random)
-
-    def _learn(
-        self, observation: int, action: int, reward: float, reached: int, terminated: bool
+    def __init__(
+        self, env: Env | str, *, seed: int | None = None, compiled: Compiled = "auto"
     ) -> None:
-        self.q[observation, action] += reward
+        super().__init__(env, seed=seed, compiled=compiled)
+        self.memory = Memory(np.zeros(self._shape))

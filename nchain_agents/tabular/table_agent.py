@@ -1,34 +1,86 @@
-"""What the table learners share: a table over discrete observations and actions."""
+"""What the table learners share: a table over discrete observations and actions, and two loops."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 from gymnasium.spaces import Discrete
 
 from nchain_agents.agent import Agent, Env
+from nchain_agents.exploration import EpsilonSchedule, choose, epsilon_schedule
+from nchain_agents.model_env import ModelEnv, model_env
+from nchain_agents.tabular.loop import Epsilon, Place, Rule, Settings, Table, compiled
 from nchain_env.mdp import FloatArray
+
+Compiled = bool | Literal["auto"]
+
+# Between two looks at the keyboard and the progress bar, the compiled loop takes this many steps,
+_CHUNK_STEPS = 4_000_000
+# and ends at most so many episodes.
+_CHUNK_EPISODES = 100_000
 
 
 class TableAgent(Agent):
-    """An agent whose knowledge is a table of shape (S, A), `agent.q`.
+    """An agent with a table of action values, `q`, of shape (S, A).
+
+    A subclass states its rules as two functions, `act` and `update` (see `tabular.loop`), and what
+    they change as a tuple of arrays, `memory`. The rules are run by stepping the environment, or
+    compiled (by Numba) on its outcome table; the results are equal bit for bit.
 
     Args:
         env: An environment with discrete observations and actions, or the id of one.
         gamma: The discount factor, in [0, 1].
         seed: Makes everything that follows repeatable.
+        compiled: True: on the outcome table; False: step the environment; "auto": on the table
+            where Numba is installed, the environment has a table (`P`, as in toy-text) and wears
+            no wrapper that may change what the agent sees.
 
     Raises:
-        ValueError: A space is not discrete, or gamma is outside its range.
+        ValueError: A space is not discrete, a parameter is outside its range, or compiled is True
+            and the environment cannot be learned on its table.
+        ModuleNotFoundError: compiled is True and Numba is not installed.
     """
 
-    def __init__(self, env: Env | str, *, gamma: float = 0.95, seed: int | None = None) -> None:
+    act: ClassVar[Rule]
+    update: ClassVar[Rule]
+    memory: Any
+
+    def __init__(
+        self,
+        env: Env | str,
+        *,
+        gamma: float = 0.95,
+        seed: int | None = None,
+        compiled: Compiled = "auto",
+    ) -> None:
         super().__init__(env, gamma=gamma, seed=seed)
-        num_states = _size("observations", self.env.observation_space)
-        num_actions = _size("actions", self.env.action_space)
-        self.q: FloatArray = np.zeros((num_states, num_actions))
+        self._shape = (
+            _size("observations", self.env.observation_space),
+            _size("actions", self.env.action_space),
+        )
+        if compiled not in (True, False, "auto"):
+            raise ValueError(f"compiled must be True, False or 'auto', got {compiled!r}")
+        if compiled is True:
+            if find_spec("numba") is None:
+                raise ModuleNotFoundError(
+                    "compiled=True needs numba: pip install 'nchain-env[agents]'", name="numba"
+                )
+            ModelEnv(self.env)
+        self.compiled = compiled
+        self._settings = Settings(self.gamma, 1.0, 0.0, 0.0)
+        self._schedule: EpsilonSchedule = epsilon_schedule(0.0)
+        self._end = 1  # of the present training, which epsilon's schedule is laid over
+        self._next_action = -1
+
+    @property
+    def q(self) -> FloatArray:
+        """The table of action values, (S, A)."""
+        table: FloatArray = self.memory.q
+        return table
 
     def q_values(self, observation: npt.ArrayLike) -> FloatArray:
         """Return the row of the table for one observation, (A,), or the rows of a batch, (N, A).
@@ -37,28 +89,119 @@ class TableAgent(Agent):
             ValueError: The observation is not a state of the table.
         """
         states = np.asarray(observation)
+        num_states = self._shape[0]
         if (
             not np.issubdtype(states.dtype, np.integer)
             or states.ndim > 1
-            or (states.size and not (states.min() >= 0 and states.max() < len(self.q)))
+            or (states.size and not (states.min() >= 0 and states.max() < num_states))
         ):
             raise ValueError(
-                f"observation must be one or a batch of integers in [0, {len(self.q)}), "
+                f"observation must be one or a batch of integers in [0, {num_states}), "
                 f"got {observation!r}"
             )
         rows: FloatArray = self.q[states]
         return rows.copy()
 
+    def knowledge(self) -> FloatArray:
+        """Return the table."""
+        return self.q
+
+    def _choose(self, q: FloatArray) -> int:
+        temperature = self._settings.temperature
+        return int(choose(q[None], 0, self._epsilon(), temperature, self.np_random))
+
+    def _epsilon(self) -> float:
+        return self._schedule.epsilon(self.num_timesteps, self._end, len(self.episode_returns))
+
+    def _train(self, end: int, on_episode: Callable[[], bool] | None) -> None:
+        self._end = end
+        model = None
+        if self.compiled is not False and find_spec("numba") is not None:
+            model = model_env(self.env)
+        if model is None:
+            self._train_stepped(end, on_episode)
+        else:
+            self._train_compiled(end, on_episode, model)
+
+    def _train_stepped(self, end: int, on_episode: Callable[[], bool] | None) -> None:
+        act, update = type(self).act, type(self).update
+        memory, settings, rng = self.memory, self._settings, self.np_random
+        while self.num_timesteps < end:
+            state, epsilon = int(self._observation), self._epsilon()
+            action = self._next_action
+            if action < 0:
+                action = int(act(memory, settings, state, epsilon, rng))
+            reached, reward, terminated, truncated, _ = self.env.step(action)
+            # A truncated episode was cut off, not over: only `terminated` ends the return.
+            self._next_action = update(
+                memory,
+                settings,
+                state,
+                action,
+                float(reward),
+                int(reached),
+                terminated,
+                epsilon,
+                rng,
+            )
+            over = terminated or truncated
+            if over:
+                self._next_action = -1
+            self._count_step(float(reward), reached, over)
+            if over and on_episode is not None and not on_episode():
+                return
+
+    def _train_compiled(
+        self, end: int, on_episode: Callable[[], bool] | None, model: ModelEnv
+    ) -> None:
+        run = compiled(type(self).act, type(self).update)
+        table, schedule = Table.of(model.mdp), self._schedule
+        epsilon = Epsilon(schedule.initial, schedule.final, schedule.slope(end), schedule.decay)
+        episodes = _CHUNK_EPISODES if on_episode is None else 1
+        while self.num_timesteps < end:
+            steps = min(end - self.num_timesteps, _CHUNK_STEPS)
+            returns = np.empty(min(episodes, steps))
+            state, elapsed = model.position
+            place, ended = run(
+                table,
+                self.memory,
+                self._settings,
+                epsilon,
+                Place(
+                    state,
+                    self._next_action,
+                    elapsed,
+                    self._episode_return,
+                    len(self.episode_returns),
+                    self.num_timesteps,
+                ),
+                steps,
+                model.max_episode_steps,
+                returns,
+                len(returns),
+                self.np_random,
+                model.np_random,
+            )
+            model.position = place.state, place.elapsed
+            self._observation, self._next_action = place.state, place.action
+            self._episode_return, self.num_timesteps = place.episode_return, place.step
+            self.episode_returns.frombytes(returns[:ended].tobytes())
+            if ended and on_episode is not None and not on_episode():
+                return
+
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
-        return {"q": self.q}
+        return {**self.memory._asdict(), "next_action": np.array(self._next_action)}
 
     def _restore(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
-        if arrays["q"].shape != self.q.shape:
-            raise ValueError(
-                f"env must have a table of shape {arrays['q'].shape} like the saved agent's, "
-                f"this one has {self.q.shape}"
-            )
-        self.q = arrays["q"]
+        for name, array in self.memory._asdict().items():
+            if arrays[name].shape != array.shape or arrays[name].dtype != array.dtype:
+                raise ValueError(
+                    f"env must have tables like the saved agent's: {name} has shape {array.shape} "
+                    f"here and {arrays[name].shape} there"
+                )
+        for name, array in self.memory._asdict().items():
+            array[...] = arrays[name]
+        self._next_action = int(arrays["next_action"])
 
 
 def _size(what: str, space: Any) -> int:

@@ -1,0 +1,59 @@
+"""When to stop, beside a number of steps: pass one of these as `callback`."""
+
+from __future__ import annotations
+
+from nchain_agents.agent import Agent
+from nchain_env.checks import integer, real
+from nchain_env.mdp import FloatArray
+
+
+class StopAfterEpisodes:
+    """Stop when a number of further episodes is over.
+
+    Args:
+        episodes: How many, at least 1.
+
+    Raises:
+        ValueError: episodes is not such a number.
+    """
+
+    def __init__(self, episodes: int) -> None:
+        self.left = integer("episodes", episodes, 1)
+
+    def __call__(self, agent: Agent) -> bool:
+        """Count an episode; return whether to go on."""
+        self.left -= 1
+        return self.left > 0
+
+
+class StopAtConvergence:
+    """Stop when nothing that was learned changes any more.
+
+    At the first end of an episode after each window of steps, what the agent learned (the table of
+    a table learner) is compared with what it was a window before.
+
+    Args:
+        tolerance: The largest change that counts as none; positive.
+        window: The number of steps between two looks, at least 1.
+
+    Raises:
+        ValueError: A parameter is outside its range.
+    """
+
+    def __init__(self, tolerance: float, window: int = 10_000) -> None:
+        self.tolerance = real("tolerance", tolerance, 0, open_low=True)
+        self.window = integer("window", window, 1)
+        self.converged = False
+        self._before: FloatArray | None = None
+        self._next_look = 0
+
+    def __call__(self, agent: Agent) -> bool:
+        """Look, if it is time; return whether to go on."""
+        if agent.num_timesteps < self._next_look:
+            return True
+        now = agent.knowledge().copy()
+        if self._before is not None:
+            self.converged = bool(abs(now - self._before).max() < self.tolerance)
+        self._before = now
+        self._next_look = agent.num_timesteps + self.window
+        return not self.converged

@@ -1,0 +1,232 @@
+"""Posterior sampling (Strens 2000, A Bayesian Framework for Reinforcement Learning)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from nchain_agents.agent import Env
+from nchain_agents.exploration import greedy
+from nchain_agents.tabular.loop import Settings
+from nchain_agents.tabular.table_agent import Compiled, TableAgent
+from nchain_env.checks import integer, real
+from nchain_env.mdp import BoolArray, FloatArray, IntArray, TabularMDP
+from nchain_env.planning import policy_iteration
+
+
+class Memory(NamedTuple):
+    """The values of the sampled model, (S, A), and what was seen, (S, A, S + 1).
+
+    The last of the S + 1 outcomes of a state and action is the end of the episode.
+    """
+
+    q: FloatArray
+    counts: IntArray
+    reward_sums: FloatArray
+
+
+def act(memory: Memory, settings: Settings, state: int, epsilon: float, rng: Any) -> int:
+    """Act optimally for the sampled model."""
+    return greedy(memory.q, state, rng)
+
+
+def update(
+    memory: Memory,
+    settings: Settings,
+    state: int,
+    action: int,
+    reward: float,
+    reached: int,
+    terminated: bool,
+    epsilon: float,
+    rng: Any,
+) -> int:
+    """Count what happened: the posterior is Dirichlet(prior + counts)."""
+    outcome = memory.counts.shape[2] - 1 if terminated else reached
+    memory.counts[state, action, outcome] += 1
+    memory.reward_sums[state, action, outcome] += reward
+    return -1
+
+
+class PosteriorSampling(TableAgent):
+    """Sample a model from the posterior, act by its optimal policy, and sample again.
+
+    The outcomes of each state and action, the S states and the end of the episode, have a Dirichlet
+    posterior. A model is sampled at the start of each episode and then after every `resample_every`
+    steps. What a seen outcome pays is the mean of what it paid; what an unseen one pays is drawn
+    from Normal(0, largest |reward| seen). It explores by the doubt that is left, so it needs no
+    epsilon. A sample and its solution take time and memory that grow with S^2 A: it is meant for
+    small environments.
+
+    `predict(deterministic=True)` takes the action that is best for the mean of the posterior, `q`;
+    otherwise that which is best for the sampled model.
+
+    Args:
+        env: An environment with discrete observations and actions, or the id of one.
+        gamma: The discount factor that models are solved with, in [0, 1).
+        prior: The weight of the prior of each state and action, as a number of observations spread
+            evenly over the outcomes; positive.
+        resample_every: The number of steps after which a new model is sampled, at least 1; None:
+            the horizon 1 / (1 - gamma).
+        rewards: "learned", or "known": read from the environment's model (`P`).
+        seed: Makes everything that follows repeatable.
+        compiled: True, False or "auto"; see `TableAgent`.
+
+    Raises:
+        ValueError: A space is not discrete, a parameter is outside its range, or rewards are to be
+            known and the environment has no model.
+        ModuleNotFoundError: compiled is True and Numba is not installed.
+
+    Source: Strens 2000, section 4 (ICML); Osband, Russo & Van Roy 2013, (More) Efficient
+    Reinforcement Learning via Posterior Sampling (NeurIPS), for sampling by episode.
+    """
+
+    parameters: ClassVar[tuple[str, ...]] = (
+        "gamma",
+        "prior",
+        "resample_every",
+        "rewards",
+        "compiled",
+    )
+    act = staticmethod(act)
+    update = staticmethod(update)
+
+    def __init__(
+        self,
+        env: Env | str,
+        *,
+        gamma: float = 0.95,
+        prior: float = 1.0,
+        resample_every: int | None = None,
+        rewards: Literal["learned", "known"] = "learned",
+        seed: int | None = None,
+        compiled: Compiled = "auto",
+    ) -> None:
+        real("gamma", gamma, 0, 1, open_high=True)
+        super().__init__(env, gamma=gamma, seed=seed, compiled=compiled)
+        self.prior = real("prior", prior, 0, open_low=True)
+        horizon = math.ceil(1 / (1 - self.gamma) - 1e-9)
+        self.resample_every = (
+            horizon if resample_every is None else integer("resample_every", resample_every, 1)
+        )
+        if rewards not in ("learned", "known"):
+            raise ValueError(f"rewards must be 'learned' or 'known', got {rewards!r}")
+        self.rewards = rewards
+        self._known = self._known_rewards() if rewards == "known" else None
+        states, actions = self._shape
+        self.memory = Memory(
+            np.zeros(self._shape),
+            np.zeros((states, actions, states + 1), dtype=np.int64),
+            np.zeros((states, actions, states + 1)),
+        )
+        self._steps_in_episode = 0
+        self._mean: tuple[int, FloatArray] | None = None
+
+    @property
+    def q(self) -> FloatArray:
+        """The action values, (S, A), of the mean of the posterior."""
+        if self._mean is None or self._mean[0] != self.num_timesteps:
+            weights = self.memory.counts + self._prior_weight
+            self._mean = self.num_timesteps, self._solve(weights, self._mean_rewards(0.0))
+        return self._mean[1]
+
+    @property
+    def _prior_weight(self) -> float:
+        return self.prior / self.memory.counts.shape[2]
+
+    def _choose(self, q: FloatArray) -> int:
+        return int(greedy(q[None], 0, self.np_random))
+
+    def predict(
+        self,
+        observation: npt.ArrayLike,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+    ) -> tuple[Any, Any]:
+        """Return the best action for the mean of the posterior, or for the sampled model.
+
+        Args:
+            observation: One observation, or a batch of them.
+            state: Handed back as it came.
+            episode_start: Not used.
+            deterministic: Take the mean of the posterior.
+
+        Returns:
+            The action (an int for one observation, an int64 array for a batch) and `state`.
+
+        Raises:
+            ValueError: The observation is not a state of the table.
+        """
+        if deterministic:
+            return super().predict(observation, state, episode_start, deterministic=True)
+        self.q_values(observation)  # checks it
+        states = np.asarray(observation)
+        actions = np.array(
+            [greedy(self.memory.q, s, self.np_random) for s in states.ravel()], dtype=np.int64
+        )
+        return (int(actions[0]) if states.ndim == 0 else actions), state
+
+    def _train(self, end: int, on_episode: Callable[[], bool] | None) -> None:
+        while self.num_timesteps < end:
+            step = self._steps_in_episode % self.resample_every
+            if step == 0:
+                self._sample_model()
+            start, episodes = self.num_timesteps, len(self.episode_returns)
+            # as far as this model goes: to the next sample, or the end of the episode
+            super()._train(min(end, start + self.resample_every - step), lambda: False)
+            self._steps_in_episode += self.num_timesteps - start
+            if len(self.episode_returns) > episodes:
+                self._steps_in_episode = 0
+                if on_episode is not None and not on_episode():
+                    return
+
+    def _sample_model(self) -> None:
+        weights = self.np_random.standard_gamma(self.memory.counts + self._prior_weight)
+        # a weight can underflow to 0, but not all of a row: the counts or the prior stop that
+        weights += np.finfo(np.float64).tiny
+        largest = np.abs(self._mean_rewards(0.0)).max()
+        unseen = self.np_random.normal(0.0, 1.0, size=weights.shape) * largest
+        self.memory.q[...] = self._solve(weights, self._mean_rewards(unseen))
+
+    def _mean_rewards(self, unseen: float | FloatArray) -> FloatArray:
+        """(S, A, S + 1) what each outcome pays."""
+        if self._known is not None:
+            return self._known
+        counts = self.memory.counts
+        return np.where(counts > 0, self.memory.reward_sums / np.maximum(counts, 1), unseen)
+
+    def _solve(self, weights: FloatArray, rewards: FloatArray) -> FloatArray:
+        states, _, outcomes = weights.shape
+        end: BoolArray = np.arange(outcomes) == states
+        mdp = TabularMDP(
+            next_state=np.broadcast_to(np.where(end, 0, np.arange(outcomes)), weights.shape),
+            probability=weights / weights.sum(axis=-1, keepdims=True),
+            reward=rewards,
+            terminated=np.broadcast_to(end, weights.shape),
+            initial=np.full(states, 1 / states),
+        )
+        return policy_iteration(mdp, self.gamma)[1]
+
+    def _known_rewards(self) -> FloatArray:
+        """(S, A, S + 1) the mean reward of each outcome by the environment's model."""
+        mdp = TabularMDP.from_env(self.env)
+        states, actions = self._shape
+        outcome = np.where(mdp.terminated, states, mdp.next_state)
+        at = (np.arange(states)[:, None, None], np.arange(actions)[None, :, None], outcome)
+        mass = np.zeros((states, actions, states + 1))
+        paid = np.zeros_like(mass)
+        np.add.at(mass, at, mdp.probability)
+        np.add.at(paid, at, mdp.probability * mdp.reward)
+        return np.divide(paid, mass, out=np.zeros_like(paid), where=mass > 0)
+
+    def _arrays(self) -> dict[str, npt.NDArray[Any]]:
+        return {**super()._arrays(), "steps_in_episode": np.array(self._steps_in_episode)}
+
+    def _restore(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
+        super()._restore(arrays)
+        self._steps_in_episode = int(arrays["steps_in_episode"])

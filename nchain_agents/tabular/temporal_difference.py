@@ -1,0 +1,113 @@
+"""What the temporal-difference learners share: their parameters and their step size."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from nchain_agents.agent import Env
+from nchain_agents.exploration import EpsilonLike, choose, epsilon_schedule
+from nchain_agents.tabular.loop import Rule, Settings
+from nchain_agents.tabular.table_agent import Compiled, TableAgent
+from nchain_env.checks import real
+from nchain_env.mdp import FloatArray, IntArray
+
+InitialQ = float | tuple[float, float]
+
+
+class Memory(NamedTuple):
+    """What a learner with one table knows: the action values and the visits, both (S, A)."""
+
+    q: FloatArray
+    visits: IntArray
+
+
+def act(memory: Memory, settings: Settings, state: int, epsilon: float, rng: Any) -> int:
+    """Explore, or take an action by its value."""
+    return choose(memory.q, state, epsilon, settings.temperature, rng)
+
+
+def step_size(settings: Settings, visits: IntArray, state: int, action: int) -> float:
+    """Count a visit and return learning_rate / N(s, a)^visit_power.
+
+    Source: Even-Dar & Mansour 2003, Learning Rates for Q-learning, JMLR 5, section 4.
+    """
+    if settings.visit_power == 0.0:
+        return settings.learning_rate
+    visits[state, action] += 1
+    return settings.learning_rate / math.pow(visits[state, action], settings.visit_power)
+
+
+class TemporalDifferenceAgent(TableAgent):
+    """A learner that moves Q(s, a) towards the reward and a value of what follows.
+
+    Args:
+        env: An environment with discrete observations and actions, or the id of one.
+        gamma: The discount factor, in [0, 1].
+        learning_rate: The step size, in (0, 1]; with visit_power, that of the first visit.
+        visit_power: The step size is learning_rate / N(s, a)^visit_power, N being how often a was
+            taken in s: 0 (constant), or in (0.5, 1], with which the table converges.
+        epsilon: The probability of a random action: a number (0 is the greedy learner),
+            `{initial, decay}` by episode, or `{initial, final, fraction}` over the steps.
+        temperature: With 0, the greedy action is taken when not exploring, ties broken at random;
+            above, an action with probability proportional to exp(Q / temperature).
+        initial_q: Where the table begins: a number (a high one is optimistic), or the bounds of
+            uniformly random ones.
+        seed: Makes everything that follows repeatable.
+        compiled: True, False or "auto"; see `TableAgent`.
+
+    Raises:
+        ValueError: A space is not discrete, or a parameter is outside its range.
+        ModuleNotFoundError: compiled is True and Numba is not installed.
+    """
+
+    parameters: ClassVar[tuple[str, ...]] = (
+        "gamma",
+        "learning_rate",
+        "visit_power",
+        "epsilon",
+        "temperature",
+        "initial_q",
+        "compiled",
+    )
+    act: ClassVar[Rule] = staticmethod(act)
+
+    def __init__(
+        self,
+        env: Env | str,
+        *,
+        gamma: float = 0.95,
+        learning_rate: float = 0.1,
+        visit_power: float = 0.0,
+        epsilon: EpsilonLike = 0.1,
+        temperature: float = 0.0,
+        initial_q: InitialQ = 0.0,
+        seed: int | None = None,
+        compiled: Compiled = "auto",
+    ) -> None:
+        super().__init__(env, gamma=gamma, seed=seed, compiled=compiled)
+        self.learning_rate = real("learning_rate", learning_rate, 0, 1, open_low=True)
+        self.visit_power = real("visit_power", visit_power, 0, 1)
+        if 0 < self.visit_power <= 0.5:  # the squares of the step sizes would not sum
+            raise ValueError(f"visit_power must be 0 or in (0.5, 1], got {visit_power!r}")
+        self._schedule = epsilon_schedule(epsilon)
+        self.epsilon = epsilon
+        self.temperature = real("temperature", temperature, 0)
+        self.initial_q = initial_q
+        self._settings = Settings(
+            self.gamma, self.learning_rate, self.visit_power, self.temperature
+        )
+        self.memory = self._initial_memory()
+
+    def _initial_memory(self) -> Any:
+        return Memory(self._initial_table(), np.zeros(self._shape, dtype=np.int64))
+
+    def _initial_table(self) -> FloatArray:
+        if isinstance(self.initial_q, list | tuple):
+            if len(self.initial_q) != 2:
+                raise ValueError(f"initial_q must be a number or (low, high), got {self.initial_q}")
+            low, high = (real("initial_q", bound) for bound in self.initial_q)
+            return self.np_random.uniform(low, high, size=self._shape)
+        return np.full(self._shape, real("initial_q", self.initial_q))
