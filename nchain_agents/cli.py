@@ -180,13 +180,14 @@ def compare(
 
 def _chosen(agents: str | None) -> tuple[tuple[Preset, ...], list[Preset]]:
     """Return the presets to train, and those left out because their extra is not installed."""
-    from nchain_agents.presets import preset, presets
+    from nchain_agents.presets import problem
 
+    chain = problem("nchain")
     if agents is None:
-        known = presets().values()
+        known = chain.presets.values()
         return tuple(p for p in known if p.installed), [p for p in known if not p.installed]
     names = [name.strip() for name in agents.split(",")]
-    chosen = tuple(preset(name) for name in dict.fromkeys(names))
+    chosen = tuple(chain.preset(name) for name in dict.fromkeys(names))
     for wanted in chosen:
         if not wanted.installed:
             raise ValueError(f"agents: {wanted.name} needs {wanted.install_command}")

@@ -142,7 +142,7 @@ def boltzmann(q: FloatArray, state: int, temperature: float, rng: np.random.Gene
         left -= math.exp((q[state, action] - largest) / temperature)
         if left < 0.0:
             return action
-    return q.shape[1] - 1
+    return int(q.shape[1]) - 1
 
 
 def best_value(q: FloatArray, state: int) -> float:

@@ -68,7 +68,7 @@ def policy_iteration(mdp: TabularMDP, gamma: float) -> tuple[IntArray, FloatArra
     model = _model(_outcomes(mdp, None), gamma)
     q = model.reward
     # A long chain improves one state an iteration; a hundred cheap sweeps go most of the way.
-    for _ in range(100):
+    for _ in range(100 if mdp.num_states > _DIRECT_STATES else 1):
         q = _backup(model, q.max(axis=0))
     policy = q.argmax(axis=0)
     # An error of the evaluation must not look like an improvement, or equal actions would

@@ -50,31 +50,73 @@ class Preset:
         return getattr(import_module(module), name)(env=env, seed=seed, **self.parameters)
 
 
+@dataclass(frozen=True)
+class Problem:
+    """An environment, and the presets that learn it.
+
+    Args:
+        name: What it is called: the name of its file here.
+        env: The id of the environment.
+        parameters: Keyword arguments for `gym.make`.
+        steps: How many steps the presets were tuned for.
+        presets: The presets by name, in the order in which they are shown.
+    """
+
+    name: str
+    env: str
+    parameters: dict[str, Any]
+    steps: int
+    presets: dict[str, Preset]
+
+    def preset(self, name: str) -> Preset:
+        """Return a preset by its name.
+
+        Raises:
+            ValueError: There is none of that name; the message says which come close.
+        """
+        if name not in self.presets:
+            close = get_close_matches(name, self.presets, n=3)
+            hint = f"did you mean {' or '.join(close)}? " if close else ""
+            raise ValueError(
+                f"agents: unknown agent {name!r}; {hint}known: {', '.join(self.presets)}"
+            )
+        return self.presets[name]
+
+
 @cache
-def presets() -> dict[str, Preset]:
-    """Return the presets for the chain, by name, in the order in which they are shown."""
-    text = files(__package__).joinpath("nchain.toml").read_text(encoding="utf-8")
-    return {
-        name: Preset(
-            name=name,
-            agent=entry["agent"],
-            parameters=entry.get("parameters", {}),
-            extra=entry.get("extra"),
-            requires=tuple(entry.get("requires", ())),
-        )
-        for name, entry in tomllib.loads(text).items()
-    }
-
-
-def preset(name: str) -> Preset:
-    """Return a preset by its name.
+def problem(name: str = "nchain") -> Problem:
+    """Return a problem by its name; `problem_names` lists them.
 
     Raises:
-        ValueError: There is none of that name; the message says which come close.
+        ValueError: There is none of that name.
     """
-    known = presets()
-    if name not in known:
-        close = get_close_matches(name, known, n=3)
-        hint = f"did you mean {' or '.join(close)}? " if close else ""
-        raise ValueError(f"agents: unknown agent {name!r}; {hint}known: {', '.join(known)}")
-    return known[name]
+    if name not in problem_names():
+        raise ValueError(f"problem must be one of {', '.join(problem_names())}, got {name!r}")
+    text = files(__package__).joinpath(f"{name}.toml").read_text(encoding="utf-8")
+    entries = tomllib.loads(text)
+    about = entries.pop("problem")
+    return Problem(
+        name=name,
+        env=about["env"],
+        parameters=about.get("parameters", {}),
+        steps=about["steps"],
+        presets={
+            agent: Preset(
+                name=agent,
+                agent=entry["agent"],
+                parameters=entry.get("parameters", {}),
+                extra=entry.get("extra"),
+                requires=tuple(entry.get("requires", ())),
+            )
+            for agent, entry in entries.items()
+        },
+    )
+
+
+def problem_names() -> list[str]:
+    """Return the names of all problems that there are presets for."""
+    return sorted(
+        file.name.removesuffix(".toml")
+        for file in files(__package__).iterdir()
+        if file.name.endswith(".toml")
+    )

@@ -136,7 +136,7 @@ class PosteriorSampling(TableAgent):
 
     @property
     def _prior_weight(self) -> float:
-        return self.prior / self.memory.counts.shape[2]
+        return self.prior / (self._shape[0] + 1)
 
     def _choose(self, q: FloatArray) -> int:
         return int(greedy(q[None], 0, self.np_random))

@@ -3,6 +3,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +97,9 @@ def test_compare_says_what_it_left_out_and_how_to_get_it(
     from nchain_agents import presets as home
 
     missing = home.Preset("missing", "nowhere:Agent", extra="sb3", requires=("no_such_module",))
-    known = {"q-learning": home.preset("q-learning"), "missing": missing}
-    monkeypatch.setattr(home, "presets", lambda: known)
+    known = {"q-learning": home.problem("nchain").preset("q-learning"), "missing": missing}
+    chain = replace(home.problem("nchain"), presets=known)
+    monkeypatch.setattr(home, "problem", lambda _: chain)
     options = ("--steps", "50", "--seeds", "1", "--jobs", "1", "--out", str(tmp_path))
     assert nchain(monkeypatch, "compare", *options) == 0
     said = capsys.readouterr()
@@ -172,4 +174,4 @@ def test_help_needs_no_learning_library() -> None:
 def test_the_agents_package_is_imported_lazily() -> None:
     code = "import nchain_agents, sys; print('numpy' in sys.modules, dir(nchain_agents)[1])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["False", "KerasDQN"]
+    assert done.stdout.split() == ["False", "DoubleQLearning"]

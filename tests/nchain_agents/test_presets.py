@@ -1,15 +1,20 @@
+import gymnasium as gym
 import numpy as np
 import pytest
+from joblib import Parallel, delayed
 
-from nchain_agents.presets import Preset, preset, presets
+from nchain_agents import learn_many
+from nchain_agents.evaluation import Yardstick
+from nchain_agents.presets import Preset, problem, problem_names
 from nchain_agents.study.run import train
 
 # Expected return of always going backward for 1,000 steps, from the known values of the chain
 ALWAYS_BACKWARD = 1603.19
 
+CHAIN = problem("nchain")
+
 # These two are there to show what fails: neither looks ahead and explores
 NAIVE = ("reward-sum", "greedy-q")
-
 
 LEARNING = [
     pytest.param(
@@ -17,9 +22,11 @@ LEARNING = [
         id=one.name,
         marks=pytest.mark.skipif(not one.installed, reason=f"needs {one.install_command}"),
     )
-    for one in presets().values()
+    for one in CHAIN.presets.values()
     if one.name not in NAIVE
 ]
+
+TABULAR = ("q-learning", "sarsa", "expected-sarsa", "double-q", "posterior-sampling")
 
 
 @pytest.mark.parametrize("one", LEARNING)
@@ -31,12 +38,78 @@ def test_each_preset_that_explores_beats_always_going_backward(one: Preset) -> N
 
 @pytest.mark.parametrize("name", NAIVE)
 def test_the_naive_presets_lock_in_to_the_near_reward(name: str) -> None:
-    scores = [train(preset(name), seed, 5000, {}).final.score for seed in range(10)]
+    scores = [train(CHAIN.preset(name), seed, 5000, {}).final.score for seed in range(10)]
     assert np.median(scores) < 20
+
+
+def always_forward_in(name: str, seeds: range) -> int:
+    """Count the seeds in which the greedy policy is the optimal stationary one."""
+    agents = [CHAIN.preset(name).make(gym.make("NChain-v0"), seed) for seed in seeds]
+    learn_many(agents, 50_000)
+    policies = (agent.predict(np.arange(5), deterministic=True)[0] for agent in agents)
+    return sum(policy.tolist() == [0] * 5 for policy in policies)
+
+
+@pytest.mark.parametrize("name", TABULAR[:-1])
+def test_tabular_presets_learn_the_optimal_policy_in_199_of_200_seeds(name: str) -> None:
+    assert always_forward_in(name, range(200)) >= 199
+
+
+@pytest.mark.slow
+def test_posterior_sampling_learns_the_optimal_policy_in_199_of_200_seeds() -> None:
+    parts = Parallel(n_jobs=-1)(
+        delayed(always_forward_in)("posterior-sampling", range(first, first + 10))
+        for first in range(0, 200, 10)
+    )
+    assert sum(parts) >= 199
+
+
+# The best policy that does not depend on the steps left scores less than 100; on the larger lake
+# 97.84 is the most that any we found does, and no change of one action of it does better.
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [("frozenlake", 99.0), ("frozenlake-8x8", 97.5), ("cliffwalking", 99.0), ("taxi", 99.0)],
+)
+def test_the_presets_for_toy_text_learn_in_the_median_of_20_seeds(name: str, least: float) -> None:
+    task = problem(name)
+    agents = [
+        task.preset("q-learning").make(gym.make(task.env, **task.parameters), seed)
+        for seed in range(20)
+    ]
+    learn_many(agents, task.steps)
+    yardstick = Yardstick.of_env(gym.make(task.env, **task.parameters))
+    scores = [yardstick.score(yardstick.policy_return(agent.q.argmax(axis=1))) for agent in agents]
+    assert np.median(scores) >= least
+
+
+def test_no_change_of_one_action_improves_the_best_stationary_policy_of_the_large_lake() -> None:
+    from nchain_env.planning import policy_iteration
+
+    yardstick = Yardstick.of_env(gym.make("FrozenLake8x8-v1"))
+    policy, _ = policy_iteration(yardstick.mdp, 0.994)
+    best = yardstick.score(yardstick.policy_return(policy))
+    assert best == pytest.approx(97.84, abs=0.01)
+    for state in range(64):
+        for action in range(4):
+            changed = policy.copy()
+            changed[state] = action
+            assert yardstick.score(yardstick.policy_return(changed)) <= best + 1e-9
 
 
 def test_an_unknown_name_is_refused_with_the_closest_known() -> None:
     with pytest.raises(ValueError, match="unknown agent 'sb-dqn'; did you mean sb3-dqn"):
-        preset("sb-dqn")
+        CHAIN.preset("sb-dqn")
     with pytest.raises(ValueError, match="unknown agent 'xyz'; known: reward-sum, "):
-        preset("xyz")
+        CHAIN.preset("xyz")
+    with pytest.raises(ValueError, match=r"problem must be one of .*nchain.*, got 'chess'"):
+        problem("chess")
+
+
+def test_every_problem_makes_its_environment_and_its_tabular_agents() -> None:
+    assert "nchain" in problem_names()
+    for name in problem_names():
+        task = problem(name)
+        env = gym.make(task.env, **task.parameters)
+        for one in task.presets.values():
+            if one.extra is None:
+                assert one.make(env, seed=0).learn(100).num_timesteps == 100
