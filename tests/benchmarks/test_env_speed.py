@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
@@ -26,19 +26,6 @@ pytestmark = pytest.mark.slow
 ROUNDS = 15
 SIZES = (1024, 16384)
 Call = tuple[Callable[[Any], Any], Any]  # a function and what it is called with
-
-
-@pytest.fixture(scope="module")
-def table() -> Iterator[list[tuple[str, str, str]]]:
-    """Rows (what was measured, result, what is wanted), printed when all are there."""
-    rows: list[tuple[str, str, str]] = []
-    yield rows
-    if not rows:
-        return
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    print("\n")
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)))
 
 
 def seconds_per_call(call: Call, at_least: float = 0.02) -> Callable[[], float]:

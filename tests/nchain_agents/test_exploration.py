@@ -1,70 +1,112 @@
+import math
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy.stats import binomtest
 
 from nchain_agents.exploration import (
-    Constant,
-    Decay,
-    Linear,
-    epsilon_greedy,
+    best_value,
+    boltzmann,
+    choose,
     epsilon_schedule,
     greedy,
+    policy_value,
 )
+
+Q = np.array([[9.0, 9.0, 9.0, 9.0], [1.0, 3.0, 2.0, 3.0], [0.0, -1.0, 5.0, 4.0]])
+
+
+def frequencies(draw: Any, times: int = 20_000) -> Counter[int]:
+    return Counter(draw() for _ in range(times))
+
+
+def assert_frequency(count: int, times: int, probability: float) -> None:
+    assert binomtest(count, times, probability).pvalue > 1e-6
 
 
 def test_greedy_takes_the_largest_and_draws_nothing_for_it() -> None:
     rng = np.random.default_rng(0)
     before = rng.bit_generator.state
-    assert greedy(np.array([1.0, 3.0, 2.0]), rng) == 1
-    assert greedy(np.array([-1.0]), rng) == 0
+    assert greedy(Q, 2, rng) == 2
+    assert greedy(np.array([[-1.0]]), 0, rng) == 0
+    assert greedy(np.array([[-3.0, -2.0, -1.0]]), 0, rng) == 2
     assert rng.bit_generator.state == before
 
 
 def test_greedy_breaks_ties_evenly_among_the_largest_only() -> None:
     rng = np.random.default_rng(0)
-    counts = Counter(greedy(np.array([2.0, 1.0, 2.0, 2.0]), rng) for _ in range(9000))
-    assert set(counts) == {0, 2, 3}
-    for action in counts:
-        assert binomtest(counts[action], 9000, 1 / 3).pvalue > 1e-6
+    two = frequencies(lambda: greedy(Q, 1, rng))
+    assert set(two) == {1, 3}
+    assert_frequency(two[1], 20_000, 1 / 2)
+    four = frequencies(lambda: greedy(Q, 0, rng))
+    for action in range(4):
+        assert_frequency(four[action], 20_000, 1 / 4)
 
 
 def test_epsilon_greedy_explores_with_probability_epsilon_over_all_actions() -> None:
     rng = np.random.default_rng(1)
-    actions = Counter(epsilon_greedy(np.array([0.0, 1.0]), 0.3, rng) for _ in range(10_000))
-    # the greedy action is also among those explored
-    assert binomtest(actions[0], 10_000, 0.15).pvalue > 1e-6
+    counts = frequencies(lambda: choose(Q, 2, 0.3, 0.0, rng))
+    for action, probability in enumerate([0.075, 0.075, 0.775, 0.075]):
+        assert_frequency(counts[action], 20_000, probability)
+    assert set(frequencies(lambda: choose(Q, 2, 0.0, 0.0, rng), 100)) == {2}
+    always = frequencies(lambda: choose(Q, 2, 1.0, 0.0, rng))
+    for action in range(4):
+        assert_frequency(always[action], 20_000, 1 / 4)
+
+
+def test_boltzmann_chooses_in_proportion_to_the_exponential_of_the_value() -> None:
+    rng = np.random.default_rng(2)
+    weights = [math.exp(v / 2.0) for v in (0.0, -1.0, 5.0, 4.0)]
+    counts = frequencies(lambda: boltzmann(Q, 2, 2.0, rng))
+    for action in range(4):
+        assert_frequency(counts[action], 20_000, weights[action] / sum(weights))
+    # half of the time at random, half of it by the weights
+    mixed = frequencies(lambda: choose(Q, 2, 0.5, 2.0, rng))
+    for action in range(4):
+        probability = 0.5 / 4 + 0.5 * weights[action] / sum(weights)
+        assert_frequency(mixed[action], 20_000, probability)
+
+
+def test_boltzmann_does_not_overflow() -> None:
+    rng = np.random.default_rng(3)
+    assert boltzmann(np.array([[1e6, -1e6, 0.0]]), 0, 1e-3, rng) == 0
+
+
+def test_the_value_of_a_policy_is_the_mean_over_its_actions() -> None:
+    # state 1: mean 9/4, largest 3
+    assert policy_value(Q, 1, 0.0, 0.0) == 3.0
+    assert policy_value(Q, 1, 1.0, 0.0) == pytest.approx(2.25)
+    assert policy_value(Q, 1, 0.2, 0.0) == pytest.approx(0.2 * 2.25 + 0.8 * 3.0)
+    two = np.array([[0.0, math.log(3.0)]])  # weights 1 and 3 at temperature 1
+    assert policy_value(two, 0, 0.0, 1.0) == pytest.approx(0.75 * math.log(3.0))
+    assert best_value(Q, 2) == 5.0
 
 
 def test_schedules_give_the_values_written_out_by_hand() -> None:
-    assert Constant(0.3)(0.9, 7) == 0.3
+    assert epsilon_schedule(0.3).epsilon(9, 10, 7) == 0.3
     # the tutorial multiplies before its first episode: 0.5 x 0.999
-    assert Decay(0.5, 0.999)(0.0, 0) == pytest.approx(0.4995)
-    assert Decay(0.5, 0.9)(0.0, 1) == pytest.approx(0.405)
-    linear = Linear(1.0, 0.1, 0.5)
-    assert [linear(p, 0) for p in (0.0, 0.25, 0.5, 1.0)] == pytest.approx([1.0, 0.55, 0.1, 0.1])
-    assert Linear(1.0, 0.1, 0.0)(0.0, 0) == 0.1
-
-
-def test_a_schedule_can_be_written_as_a_number_or_its_fields() -> None:
-    assert epsilon_schedule(0.2) == Constant(0.2)
-    assert epsilon_schedule({"initial": 0.5, "decay": 0.9}) == Decay(0.5, 0.9)
-    fields = {"initial": 1.0, "final": 0.1, "fraction": 0.5}
-    assert epsilon_schedule(fields) == Linear(1.0, 0.1, 0.5)
-    assert epsilon_schedule(Linear(1.0, 0.1, 0.5)) == Linear(1.0, 0.1, 0.5)
+    decay = epsilon_schedule({"initial": 0.5, "decay": 0.9})
+    assert decay.epsilon(0, 10, 0) == pytest.approx(0.45)
+    assert decay.epsilon(5, 10, 1) == pytest.approx(0.405)
+    linear = epsilon_schedule({"initial": 1.0, "final": 0.1, "fraction": 0.5})
+    values = [linear.epsilon(step, 100, 3) for step in (0, 25, 50, 100)]
+    assert values == pytest.approx([1.0, 0.55, 0.1, 0.1])
+    at_once = epsilon_schedule({"initial": 1.0, "final": 0.1, "fraction": 0.0})
+    assert [at_once.epsilon(step, 100, 0) for step in (1, 50)] == [0.1, 0.1]
 
 
 @pytest.mark.parametrize(
     ("epsilon", "message"),
     [
-        (1.5, r"epsilon \(initial\) must be a number in \[0, 1\], got 1.5"),
+        (1.5, r"epsilon must be a number in \[0, 1\], got 1.5"),
         (float("nan"), "got nan"),
         ("0.1", "got '0.1'"),
         ({"initial": 0.5, "decay": 2.0}, r"epsilon \(decay\)"),
         ({"start": 0.5}, "must be a number, {initial, decay} or"),
     ],
 )
-def test_a_bad_schedule_is_refused_by_name(epsilon: object, message: str) -> None:
+def test_a_bad_schedule_is_refused_by_name(epsilon: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        epsilon_schedule(epsilon)  # type: ignore[arg-type]
+        epsilon_schedule(epsilon)

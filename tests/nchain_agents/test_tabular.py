@@ -7,16 +7,36 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from nchain_agents import Agent, QLearning, RewardSum, load
+from nchain_agents import (
+    Agent,
+    DoubleQLearning,
+    ExpectedSarsa,
+    PosteriorSampling,
+    QLearning,
+    RewardSum,
+    Sarsa,
+    learn_many,
+    load,
+)
+from nchain_agents.tabular import double_q_learning
+from nchain_agents.tabular.table_agent import TableAgent
+from nchain_agents.tabular.temporal_difference import TemporalDifferenceAgent
 
-Transition = tuple[int, int, float, int, bool]
+AGENTS = (
+    RewardSum,
+    QLearning,
+    Sarsa,
+    ExpectedSarsa,
+    DoubleQLearning,
+    PosteriorSampling,
+)
 
 
-class Script(gym.Env[int, int]):
+class Script(gym.Env[Any, Any]):
     """Plays back (reached, reward, terminated, truncated) from state 0, whatever is done."""
 
-    observation_space = gym.spaces.Discrete(3)  # type: ignore[assignment]
-    action_space = gym.spaces.Discrete(2)  # type: ignore[assignment]
+    observation_space = gym.spaces.Discrete(3)
+    action_space = gym.spaces.Discrete(2)
 
     def __init__(self, *steps: tuple[int, float, bool, bool]) -> None:
         self._steps = iter(steps)
@@ -29,8 +49,13 @@ class Script(gym.Env[int, int]):
         return reached, reward, terminated, truncated, {}
 
 
-def learner(*steps: tuple[int, float, bool, bool], **parameters: Any) -> QLearning:
-    agent = QLearning(Script(*steps), gamma=0.5, epsilon=0.0, **parameters)
+def learner(
+    *steps: tuple[int, float, bool, bool],
+    kind: type[TemporalDifferenceAgent] = QLearning,
+    **parameters: Any,
+) -> TemporalDifferenceAgent:
+    parameters = {"epsilon": 0.0, "gamma": 0.5} | parameters
+    agent = kind(Script(*steps), **parameters)
     # state 0 prefers action 1; state 2 is worth 8
     agent.q[:] = [[0.0, 4.0], [0.0, 0.0], [8.0, 6.0]]
     return agent
@@ -49,12 +74,171 @@ def test_a_terminated_episode_is_worth_its_reward_and_a_truncated_one_goes_on() 
     assert truncated.q[0, 1] == 4.25
 
 
+def test_sarsa_moves_towards_the_value_of_the_action_it_takes_next() -> None:
+    # greedy in state 2 is action 0, worth 8: as Q-learning; then 8 + 0.25 (2 + 0.5 x 4.25 - 8)
+    agent = learner((2, 1.0, False, False), (0, 2.0, False, False), kind=Sarsa, learning_rate=0.25)
+    agent.learn(2)
+    assert agent.q.tolist() == [[0.0, 4.25], [0.0, 0.0], [7.03125, 6.0]]
+
+
+def test_sarsa_takes_the_action_that_it_learned_from() -> None:
+    agent = learner(*[(2, 0.0, False, False)] * 50, kind=Sarsa, epsilon=1.0, learning_rate=1.0)
+    for _ in range(20):
+        agent.learn(1)
+        state, action = int(agent._observation), agent._next_action
+        assert action in (0, 1)
+        before = agent.q.copy()
+        agent.learn(1)
+        # only the entry of the action that was announced may have changed
+        changed = np.argwhere(agent.q != before).tolist()
+        assert changed in ([], [[state, action]])
+
+
+def test_expected_sarsa_moves_towards_the_mean_value_of_its_policy() -> None:
+    agent = learner((2, 1.0, False, False), kind=ExpectedSarsa, learning_rate=0.25, epsilon=1.0)
+    agent.q[0] = 4.0  # whatever it explores, the old value is 4
+    agent.learn(1)
+    # 4 + 0.25 (1 + 0.5 (8 + 6) / 2 - 4) = 4.125
+    assert sorted(agent.q[0].tolist()) == [4.0, 4.125]
+    half = learner((2, 1.0, False, False), kind=ExpectedSarsa, learning_rate=0.25, epsilon=0.5)
+    half.q[0] = 4.0
+    half.learn(1)
+    # the policy's value: 0.5 x 7 + 0.5 x 8 = 7.5; 4 + 0.25 (1 + 3.75 - 4) = 4.1875
+    assert sorted(half.q[0].tolist()) == [4.0, 4.1875]
+
+
+def test_double_q_learning_lets_one_table_choose_and_the_other_value() -> None:
+    seen = set()
+    for seed in range(20):
+        agent = DoubleQLearning(
+            Script((2, 1.0, False, False)), gamma=0.5, epsilon=0.0, learning_rate=0.25, seed=seed
+        )
+        memory: double_q_learning.Memory = agent.memory
+        memory.q[0], memory.q1[0], memory.q2[0] = [0, 4], [0, 4], [0, 4]
+        memory.q1[2], memory.q2[2] = [8, 6], [1, 3]
+        agent.learn(1)
+        seen.add((memory.q1[0, 1], memory.q2[0, 1], memory.q[0, 1]))
+    # first:  4 + 0.25 (1 + 0.5 x q2(2, 0) = 1 - 4) = 3.375
+    # second: 4 + 0.25 (1 + 0.5 x q1(2, 1) = 6 - 4) = 4
+    assert seen == {(3.375, 4.0, 3.6875), (4.0, 4.0, 4.0)}
+
+
+@pytest.mark.parametrize("kind", [Sarsa, ExpectedSarsa, DoubleQLearning])
+def test_the_other_rules_end_at_termination_and_go_on_at_truncation(
+    kind: type[TemporalDifferenceAgent],
+) -> None:
+    for terminated, expected in ((True, 3.25), (False, 4.25)):
+        agent = learner((2, 1.0, terminated, not terminated), kind=kind, learning_rate=0.25)
+        if isinstance(agent, DoubleQLearning):
+            agent.memory.q1[:] = agent.memory.q2[:] = agent.q
+        agent.learn(1)
+        tables = [agent.memory.q1, agent.memory.q2] if kind is DoubleQLearning else [agent.q]
+        assert expected in [table[0, 1] for table in tables]
+
+
+def test_double_q_learning_does_not_overestimate() -> None:
+    """Sutton & Barto 2018, example 6.7: from A, left costs nothing and leads to B, whose actions
+    all pay noise of mean -0.1; right ends. Q-learning takes the noise's maximum for its value.
+    """
+
+    class Bias(gym.Env[Any, Any]):
+        observation_space = gym.spaces.Discrete(2)
+        action_space = gym.spaces.Discrete(10)
+
+        def reset(self, *, seed: int | None = None, **_: Any) -> tuple[int, dict[str, Any]]:
+            super().reset(seed=seed)
+            self.s = 0
+            return 0, {}
+
+        def step(self, action: int) -> tuple[int, float, bool, bool, dict[str, Any]]:
+            if self.s == 0:
+                self.s = 1
+                return 1, 0.0, action >= 5, False, {}
+            return 1, float(self.np_random.normal(-0.1, 1.0)), True, False, {}
+
+    def value_of_going_left(kind: type[TemporalDifferenceAgent], seed: int) -> float:
+        agent = kind(Bias(), gamma=1.0, learning_rate=0.1, epsilon=1.0, seed=seed)
+        return float(agent.learn(5000).q[0, :5].mean())
+
+    single = np.mean([value_of_going_left(QLearning, seed) for seed in range(20)])
+    double = np.mean([value_of_going_left(DoubleQLearning, seed) for seed in range(20)])
+    # the truth is -0.1; the standard error of both means about 0.023
+    assert single > 0.1
+    assert -0.2 < double < 0.0
+
+
+def test_tables_begin_where_they_are_told() -> None:
+    assert (QLearning("NChain-v0", initial_q=7.0).q == 7.0).all()
+    random = QLearning("NChain-v0", initial_q=(1.0, 2.0), seed=0).q
+    assert ((random >= 1.0) & (random < 2.0)).all()
+    assert len(np.unique(random)) == 10
+    double = DoubleQLearning("NChain-v0", initial_q=(1.0, 2.0), seed=0).memory
+    assert (double.q == (double.q1 + double.q2) / 2).all()
+
+
+def test_posterior_sampling_counts_what_it_sees() -> None:
+    steps = [(1, 5.0, False, False), (2, 0.0, False, False), (0, 1.0, True, False)]
+    agent = PosteriorSampling(Script(*steps), seed=0).learn(3)
+    counts, rewards = agent.memory.counts, agent.memory.reward_sums
+    assert counts.sum() == 3
+    assert counts[0].sum(axis=0).tolist() == [0, 1, 0, 0]
+    assert counts[1].sum(axis=0).tolist() == [0, 0, 1, 0]
+    assert counts[2].sum(axis=0).tolist() == [0, 0, 0, 1]  # the end, not state 0
+    assert rewards.sum(axis=(0, 1)).tolist() == [0.0, 5.0, 0.0, 1.0]
+
+
+def test_the_mean_of_the_posterior_has_the_values_worked_out_by_hand() -> None:
+    class Loop(gym.Env[Any, Any]):
+        """One state, one action: pays 3 and goes on with probability 3/4, as it turns out."""
+
+        observation_space = gym.spaces.Discrete(1)
+        action_space = gym.spaces.Discrete(1)
+
+        def reset(self, **_: Any) -> tuple[int, dict[str, Any]]:
+            return 0, {}
+
+        def step(self, action: int) -> tuple[int, float, bool, bool, dict[str, Any]]:
+            return 0, 3.0, False, False, {}
+
+    agent = PosteriorSampling(Loop(), gamma=0.5, prior=2.0, seed=0).learn(2)
+    # 2 of the 2 + 2 observations: going on 2 + 1, paying 3; ending 1, paying 0 so far as seen:
+    # q = 3/4 (3 + 0.5 q), so q = 2.25 / 0.625 = 3.6
+    assert agent.q[0, 0] == pytest.approx(3.6)
+
+
+def test_posterior_sampling_samples_anew_each_episode_and_each_horizon() -> None:
+    agent = PosteriorSampling(gym.make("NChain-v0", max_episode_steps=30), gamma=0.95, seed=0)
+    assert agent.resample_every == 20
+    sampled = []
+    sample = agent._sample_model
+
+    def counted() -> None:
+        sampled.append(agent.num_timesteps)
+        sample()
+
+    agent._sample_model = counted  # type: ignore[method-assign]
+    agent.learn(10).learn(65)
+    assert sampled == [0, 20, 30, 50, 60]
+
+
+def test_posterior_sampling_earns_more_in_its_first_1000_steps_than_going_backward() -> None:
+    agents = [PosteriorSampling("NChain-v0", seed=seed) for seed in range(20)]
+    known = [PosteriorSampling("NChain-v0", rewards="known", seed=seed) for seed in range(20)]
+    learn_many([*agents, *known], 1000)
+    first = [agent.episode_returns[0] for agent in agents]
+    # always backward earns 1603.19, and the best policy 3665.83
+    assert np.median(first) > 2000
+    assert np.median([agent.episode_returns[0] for agent in known]) > 2500
+    assert known[0]._known is not None
+    assert known[0]._known[4, 0].tolist() == [2.0, 0, 0, 0, 10.0, 0]
+
+
 def test_step_sizes_fall_with_the_visits() -> None:
     steps = [(0, 0.0, True, False)] * 3
     agent = learner(*steps, learning_rate=0.5, visit_power=1.0).learn(3)
     # 4 (1 - 0.5) (1 - 0.5 / 2) (1 - 0.5 / 3) = 1.25
     assert agent.q[0, 1] == pytest.approx(1.25, abs=1e-15)
-    assert agent.visits.tolist() == [[0, 3], [0, 0], [0, 0]]
+    assert agent.memory.visits.tolist() == [[0, 3], [0, 0], [0, 0]]
 
 
 def test_reward_sum_adds_up_rewards_and_takes_the_larger_sum() -> None:
@@ -168,19 +352,44 @@ def test_continuous_spaces_are_refused() -> None:
         RewardSum(gym.make("Blackjack-v1"))
 
 
-@pytest.mark.parametrize("kind", [QLearning, RewardSum])
-def test_a_saved_agent_comes_back_the_same(kind: type[Agent], tmp_path: Path) -> None:
-    agent = kind(gym.make("NChain-v0", n=7), gamma=0.9, seed=0).learn(2500)
+@pytest.mark.parametrize("kind", AGENTS)
+def test_a_saved_agent_comes_back_the_same(kind: type[TableAgent], tmp_path: Path) -> None:
+    agent = kind(gym.make("NChain-v0", n=7), seed=0).learn(2500)
     agent.save(tmp_path / "agent.npz")
     for loaded in (kind.load(tmp_path / "agent.npz"), load(tmp_path / "agent.npz")):
         assert type(loaded) is kind
-        assert loaded.gamma == 0.9
         assert loaded.num_timesteps == 2500
         assert loaded.episode_returns == agent.episode_returns
         assert loaded.np_random.bit_generator.state == agent.np_random.bit_generator.state
-        states = np.arange(7)
-        assert loaded.q_values(states).tobytes() == agent.q_values(states).tobytes()
-        loaded.learn(10)
+        assert isinstance(loaded, TableAgent)
+        for name, array in agent.memory._asdict().items():
+            assert getattr(loaded.memory, name).tobytes() == array.tobytes()
+
+
+@pytest.mark.parametrize("env", ["NChain-v0", "FrozenLake-v1"])
+@pytest.mark.parametrize("kind", AGENTS)
+def test_a_loaded_agent_learns_on_as_if_never_stopped(
+    kind: type[TableAgent], env: str, tmp_path: Path
+) -> None:
+    unbroken, stopped = (kind(env, seed=5) for _ in range(2))
+    unbroken.learn(1234).learn(2345)
+    stopped.learn(1234).save(tmp_path / "agent")
+    resumed = kind.load(tmp_path / "agent").learn(2345)
+    for name, array in unbroken.memory._asdict().items():
+        assert getattr(resumed.memory, name).tobytes() == array.tobytes()
+    assert resumed.episode_returns == unbroken.episode_returns
+    for one, other in (
+        (resumed.np_random, unbroken.np_random),
+        (resumed.env.unwrapped.np_random, unbroken.env.unwrapped.np_random),
+    ):
+        assert one.bit_generator.state == other.bit_generator.state
+
+
+def test_an_agent_loaded_into_a_given_environment_begins_an_episode_there(tmp_path: Path) -> None:
+    QLearning("NChain-v0", seed=0).learn(1500).save(tmp_path / "agent")
+    env = gym.make("NChain-v0", max_episode_steps=7)
+    agent = QLearning.load(tmp_path / "agent", env).learn(7)
+    assert len(agent.episode_returns) == 2
 
 
 def test_a_failed_save_leaves_what_was_there(
@@ -229,7 +438,7 @@ def test_files_that_are_no_saved_agents_are_refused(tmp_path: Path) -> None:
     path.write_bytes(whole)
     with pytest.raises(ValueError, match="holds a QLearning, not a RewardSum"):
         RewardSum.load(path)
-    with pytest.raises(ValueError, match="must have a table of shape"):
+    with pytest.raises(ValueError, match=r"q has shape \(3, 2\) here and \(5, 2\) there"):
         QLearning.load(path, gym.make("NChain-v0", n=3))
 
 

@@ -1,0 +1,45 @@
+from typing import Any
+
+import gymnasium as gym
+import pytest
+
+from nchain_agents import QLearning, StopAfterEpisodes, StopAtConvergence
+
+
+def test_training_stops_after_a_number_of_episodes() -> None:
+    agent = QLearning("NChain-v0", seed=0).learn(10_000, callback=StopAfterEpisodes(3))
+    assert agent.num_timesteps == 3000
+    assert len(agent.episode_returns) == 3
+    agent.learn(10_000, callback=StopAfterEpisodes(2))
+    assert agent.num_timesteps == 5000
+
+
+def test_training_stops_when_the_table_changes_no_more() -> None:
+    # without slips and with step size 1 the table settles exactly
+    parameters: dict[str, Any] = {"epsilon": 1.0, "learning_rate": 1.0, "gamma": 0.5, "seed": 0}
+
+    agent = QLearning(gym.make("NChain-v0", slip=0.0), **parameters)
+    stop = StopAtConvergence(1e-9, window=2000)
+    agent.learn(100_000, callback=stop)
+    assert stop.converged
+    assert agent.num_timesteps < 20_000
+    # gamma 0.5: staying at the end is worth 10 / (1 - 0.5) = 20
+    assert agent.q[4, 0] == pytest.approx(20.0, abs=1e-6)
+
+    trembling = StopAtConvergence(1e-9, window=2000)
+    agent = QLearning("NChain-v0", **parameters).learn(20_000, callback=trembling)
+    assert not trembling.converged
+    assert agent.num_timesteps == 20_000
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, "3"])
+def test_bad_numbers_are_refused(value: object) -> None:
+    with pytest.raises(ValueError, match="episodes must be an integer of at least 1"):
+        StopAfterEpisodes(value)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="window must be an integer of at least 1"):
+        StopAtConvergence(0.1, window=value)  # type: ignore[arg-type]
+
+
+def test_a_bad_tolerance_is_refused() -> None:
+    with pytest.raises(ValueError, match="tolerance must be"):
+        StopAtConvergence(0.0)

@@ -1,0 +1,303 @@
+"""The stepped and the compiled loop give the same bits; and both treat names as names."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import nchain_agents.tabular.table_agent as home
+from nchain_agents import (
+    Agent,
+    DoubleQLearning,
+    ExpectedSarsa,
+    PosteriorSampling,
+    QLearning,
+    RewardSum,
+    Sarsa,
+    StopAfterEpisodes,
+    learn_many,
+)
+from nchain_agents.tabular.table_agent import TableAgent
+from nchain_agents.tabular.temporal_difference import TemporalDifferenceAgent
+from nchain_env import TabularMDP
+
+pytest.importorskip("numba", reason="needs the agents extra")
+
+ENVS = ("NChain-v0", "FrozenLake-v1", "CliffWalking-v1", "Taxi-v4")
+RATES: tuple[dict[str, Any], ...] = (
+    {"learning_rate": 0.8, "epsilon": {"initial": 0.5, "decay": 0.99}},
+    {
+        "visit_power": 0.7,
+        "learning_rate": 1.0,
+        "epsilon": {"initial": 1.0, "final": 0.1, "fraction": 0.5},
+        "initial_q": (-1.0, 1.0),
+    },
+    {"temperature": 1.5, "epsilon": 0.1, "initial_q": 3.0},
+)
+CASES = [
+    *(
+        (kind, rates)
+        for kind in (QLearning, Sarsa, ExpectedSarsa, DoubleQLearning)
+        for rates in RATES
+    ),
+    (RewardSum, {}),
+]
+
+
+def assert_equal_bits(one: TableAgent, other: TableAgent) -> None:
+    for name, array in one.memory._asdict().items():
+        assert array.tobytes() == getattr(other.memory, name).tobytes(), name
+    assert one.episode_returns == other.episode_returns
+    assert one.num_timesteps == other.num_timesteps
+    assert int(one._observation) == int(other._observation)
+    assert one.np_random.bit_generator.state == other.np_random.bit_generator.state
+    theirs = (agent.env.unwrapped.np_random.bit_generator.state for agent in (one, other))
+    assert next(theirs) == next(theirs)
+
+
+@pytest.mark.parametrize("env", ENVS)
+@pytest.mark.parametrize(("kind", "parameters"), CASES)
+def test_stepped_and_compiled_learning_give_the_same_bits(
+    kind: type[TableAgent], parameters: dict[str, Any], env: str
+) -> None:
+    stepped = kind(env, seed=7, compiled=False, **parameters)
+    machine = kind(env, seed=7, compiled=True, **parameters)
+    # more than one call, ending within episodes
+    for steps in (1, 1503, 777):
+        stepped.learn(steps)
+        machine.learn(steps)
+        assert_equal_bits(stepped, machine)
+    # each goes on where the other stopped
+    stepped.compiled, machine.compiled = True, False
+    stepped.learn(300)
+    machine.learn(300)
+    assert_equal_bits(stepped, machine)
+
+
+@pytest.mark.parametrize("env", ["NChain-v0", "FrozenLake-v1"])
+@pytest.mark.parametrize("rewards", ["learned", "known"])
+def test_posterior_sampling_gives_the_same_bits_too(env: str, rewards: str) -> None:
+    stepped = PosteriorSampling(env, seed=7, rewards=rewards, compiled=False)  # type: ignore[arg-type]
+    machine = PosteriorSampling(env, seed=7, rewards=rewards, compiled=True)  # type: ignore[arg-type]
+    for steps in (1, 503, 277):
+        stepped.learn(steps)
+        machine.learn(steps)
+        assert_equal_bits(stepped, machine)
+
+
+def test_listening_to_episodes_changes_nothing() -> None:
+    alone, heard = (QLearning("FrozenLake-v1", seed=1, compiled=True) for _ in range(2))
+    seen: list[int] = []
+
+    def listen(agent: Agent) -> None:
+        seen.append(agent.num_timesteps)
+
+    alone.learn(2000)
+    heard.learn(2000, callback=listen)
+    assert_equal_bits(alone, heard)
+    assert len(seen) == len(heard.episode_returns)
+    stepped = QLearning("FrozenLake-v1", seed=1, compiled=False)
+    stepped.learn(2000, callback=StopAfterEpisodes(10))
+    machine = QLearning("FrozenLake-v1", seed=1, compiled=True)
+    machine.learn(2000, callback=StopAfterEpisodes(10))
+    assert_equal_bits(stepped, machine)
+    assert stepped.num_timesteps == seen[9]
+
+
+def test_the_returns_are_those_of_the_environment() -> None:
+    agent = QLearning(gym.make("NChain-v0", slip=0.0, large=3.0, n=2), epsilon=0.0, seed=0)
+    agent.memory.q[:] = [[1e9, 0.0], [1e9, 0.0]]  # always forward: 0, then 3 a step
+    agent.learn(3500)
+    assert list(agent.episode_returns) == [2997.0] * 3
+
+
+def test_batches_learn_what_each_would_learn_alone() -> None:
+    kinds = (QLearning, Sarsa, DoubleQLearning, RewardSum)
+    together = [kind("NChain-v0", seed=seed) for kind in kinds for seed in range(5)]
+    alone = [kind("NChain-v0", seed=seed).learn(5000) for kind in kinds for seed in range(5)]
+    learn_many(together, 5000, jobs=2)
+    for one, other in zip(together, alone, strict=True):
+        assert_equal_bits(one, other)
+
+
+def test_a_batch_of_agents_that_share_an_environment_is_refused() -> None:
+    env = gym.make("NChain-v0")
+    with pytest.raises(ValueError, match="have an environment each"):
+        learn_many([QLearning(env), QLearning(env)], 10)
+    with pytest.raises(ValueError, match="jobs must be an integer of at least 1, got 0"):
+        learn_many([QLearning(env)], 10, jobs=0)
+
+
+def test_the_compiled_loop_is_not_taken_where_a_wrapper_may_change_what_is_seen() -> None:
+    class Richer(gym.RewardWrapper[int, int]):
+        def reward(self, reward: Any) -> float:
+            return float(reward) + 100.0
+
+    env = Richer(gym.make("NChain-v0"))
+    with pytest.raises(ValueError, match="env wears Richer"):
+        QLearning(env, compiled=True)
+    agent = QLearning(env, seed=0).learn(1000)
+    assert agent.episode_returns[0] > 100_000
+    with pytest.raises(ValueError, match="env has a render mode"):
+        QLearning(gym.make("NChain-v0", render_mode="ansi"), compiled=True)
+    with pytest.raises(ValueError, match="fickle passenger"):
+        QLearning(gym.make("Taxi-v4", fickle_passenger=True), compiled=True)
+    with pytest.raises(ValueError, match="compiled must be True, False or 'auto', got 'yes'"):
+        QLearning("NChain-v0", compiled="yes")  # type: ignore[arg-type]
+
+
+def test_without_numba_the_environment_is_stepped(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = QLearning("NChain-v0", seed=0).learn(1500)
+    monkeypatch.setattr(home, "find_spec", lambda name: None)
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'nchain-env\[agents\]'"):
+        QLearning("NChain-v0", compiled=True)
+
+    def refused(*_: Any) -> None:
+        raise AssertionError("compiled without Numba")
+
+    monkeypatch.setattr(home, "compiled", refused)
+    assert_equal_bits(QLearning("NChain-v0", seed=0).learn(1500), machine)
+
+
+def test_a_second_process_takes_the_machine_code_from_disk() -> None:
+    code = (
+        "from nchain_agents import QLearning; from nchain_agents.tabular import loop, q_learning\n"
+        "agent = QLearning('NChain-v0', seed=0, compiled=True).learn(1000)\n"
+        "run = loop.compiled(QLearning.act, QLearning.update)\n"
+        "print(sum(run.stats.cache_hits.values()), sum(run.stats.cache_misses.values()))"
+    )
+    done = [
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        for _ in range(2)
+    ]
+    assert done[1].stdout.split() == ["1", "0"]
+
+
+def test_an_interrupted_agent_can_go_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(home, "_CHUNK_STEPS", 700)
+    whole = QLearning("NChain-v0", seed=3, compiled=True).learn(2800)
+    agent = QLearning("NChain-v0", seed=3, compiled=True)
+
+    def interrupt(_: Agent) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        agent.learn(2800, callback=interrupt)
+    assert agent.num_timesteps == 1000
+    agent.save(tmp_path / "agent")
+    QLearning.load(tmp_path / "agent")
+    agent.learn(1800)
+    assert_equal_bits(agent, whole)
+
+
+class Tabular(gym.Env[Any, Any]):
+    """An environment on any outcome table, drawing as toy-text does."""
+
+    def __init__(self, mdp: TabularMDP) -> None:
+        self.P, self.initial_state_distrib = mdp.P, mdp.initial
+        self.observation_space = gym.spaces.Discrete(mdp.num_states)
+        self.action_space = gym.spaces.Discrete(mdp.num_actions)
+
+    def reset(self, *, seed: int | None = None, **_: Any) -> tuple[int, dict[str, Any]]:
+        super().reset(seed=seed)
+        cumulative = np.cumsum(self.initial_state_distrib)
+        self.s = int(np.argmax(cumulative > self.np_random.random()))
+        return self.s, {}
+
+    def step(self, action: int) -> tuple[int, float, bool, bool, dict[str, Any]]:
+        row = self.P[self.s][action]
+        k = int(np.argmax(np.cumsum([p for p, *_ in row]) > self.np_random.random()))
+        _, self.s, reward, terminated = row[k]
+        return self.s, reward, terminated, False, {}
+
+
+@st.composite
+def processes(draw: st.DrawFn) -> TabularMDP:
+    shape = tuple(draw(st.integers(1, high)) for high in (5, 4, 3))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    return TabularMDP(
+        next_state=rng.integers(shape[0], size=shape),
+        probability=rng.dirichlet(np.ones(shape[2]), size=shape[:2]),
+        reward=rng.normal(size=shape).round(2),
+        terminated=rng.random(shape) < 0.2,
+        initial=rng.dirichlet(np.ones(shape[0])),
+    )
+
+
+@settings(max_examples=30)
+@given(processes(), st.integers(0, 2**32), st.sampled_from(CASES))
+def test_the_loops_agree_on_random_processes(
+    mdp: TabularMDP, seed: int, case: tuple[type[TableAgent], dict[str, Any]]
+) -> None:
+    kind, parameters = case
+    agents = [
+        kind(gym.wrappers.TimeLimit(Tabular(mdp), 13), seed=seed, compiled=compiled, **parameters)
+        for compiled in (True, False)
+    ]
+    for agent in agents:
+        agent.learn(150)
+    assert_equal_bits(*agents)
+
+
+@settings(max_examples=30)
+@given(processes(), st.integers(0, 2**32), st.data())
+def test_renaming_states_renames_the_table(mdp: TabularMDP, seed: int, data: st.DataObject) -> None:
+    new = np.array(data.draw(st.permutations(range(mdp.num_states))))
+    old = np.argsort(new)
+    # start in one state, so that the same draw starts in the same state under both names
+    start = np.zeros(mdp.num_states)
+    start[0] = 1.0
+    first = TabularMDP(mdp.next_state, mdp.probability, mdp.reward, mdp.terminated, start)
+    renamed = TabularMDP(
+        new[mdp.next_state][old],
+        mdp.probability[old],
+        mdp.reward[old],
+        mdp.terminated[old],
+        start[old],
+    )
+    kind: type[TemporalDifferenceAgent]
+    for kind in (QLearning, Sarsa, ExpectedSarsa, DoubleQLearning):
+        q = kind(Tabular(first), seed=seed, epsilon=0.3).learn(200).q
+        other = kind(Tabular(renamed), seed=seed, epsilon=0.3).learn(200).q
+        assert (other[new] == q).all()
+
+
+@settings(max_examples=30)
+@given(processes(), st.integers(0, 2**32))
+def test_renaming_actions_renames_the_table(mdp: TabularMDP, seed: int) -> None:
+    # Every action is tried many times in every state, by both; step sizes that fall as 1 / N make
+    # the table of an undiscounted process the mean reward, whatever the actions are called.
+    back = slice(None, None, -1)
+    renamed = TabularMDP(
+        mdp.next_state[:, back],
+        mdp.probability[:, back],
+        mdp.reward[:, back],
+        mdp.terminated[:, back],
+        mdp.initial,
+    )
+    parameters: dict[str, Any] = {
+        "gamma": 0.0,
+        "learning_rate": 1.0,
+        "visit_power": 1.0,
+        "epsilon": 1.0,
+        "seed": seed,
+    }
+    agent = QLearning(Tabular(mdp), **parameters).learn(4000)
+    other = QLearning(Tabular(renamed), **parameters).learn(4000)
+    mean = (mdp.probability * mdp.reward).sum(axis=-1)
+    spread = np.sqrt((mdp.probability * (mdp.reward - mean[:, :, None]) ** 2).sum(axis=-1))
+    for q, visits in (
+        (agent.q, agent.memory.visits),
+        (other.q[:, back], other.memory.visits[:, back]),
+    ):
+        seen = visits > 0
+        error = np.abs(q - mean)[seen]
+        # six standard errors; rewards are bounded, and a state may have been seen only a few times
+        bound = 6 * spread[seen] / np.sqrt(visits[seen]) + 12 / visits[seen] * (spread[seen] > 0)
+        assert (error <= bound + 1e-9).all()
