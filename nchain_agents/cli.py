@@ -52,6 +52,8 @@ def solve(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print the exact answer: Q*, the optimal policy and what it earns."""
+    import numpy as np
+
     from nchain_env import chain_mdp
     from nchain_env.checks import integer
     from nchain_env.planning import (
@@ -75,6 +77,8 @@ def solve(
         "policy": policy.tolist(),
         "optimal_return": optimal_return(mdp, horizon),
         "policy_return": policy_return(mdp, policy, horizon),
+        "always_backward_return": policy_return(mdp, np.ones(n, dtype=np.int64), horizon),
+        "random_return": policy_return(mdp, np.full((n, 2), 0.5), horizon),
         "average_reward": average_reward(mdp, policy),
     }
     if as_json:
@@ -100,8 +104,10 @@ def solve(
     console.print(table)
     facts = Table(box=None, show_header=False)
     facts.add_row(f"best return of a {horizon:,}-step episode", f"{answer['optimal_return']:.2f}")
-    facts.add_row("the same of the policy above", f"{answer['policy_return']:.2f}")
-    facts.add_row("its long-run reward a step", f"{answer['average_reward']:.4f}")
+    facts.add_row("of the policy above", f"{answer['policy_return']:.2f}")
+    for name in ("always_backward", "random"):
+        facts.add_row(f"of {name.replace('_', ' ')}", f"{answer[name + '_return']:.2f}")
+    facts.add_row("long-run reward a step of the policy above", f"{answer['average_reward']:.4f}")
     console.print(facts)
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from gymnasium.error import ResetNeeded
 from gymnasium.spaces import Discrete
 
-from nchain_env.chain import chain_mdp
+from nchain_env.chain import BACKWARD, FORWARD, chain_mdp
 from nchain_env.checks import integer
 from nchain_env.mdp import FloatArray, TabularMDP, TransitionDict
 
@@ -20,7 +20,86 @@ if TYPE_CHECKING:
 
 
 class NChainEnv(gym.Env[Any, Any]):
-    """A chain in which the small reward is near and the large one far."""
+    """A chain of states with a small reward at hand and a large one at its far end.
+
+    ## Description
+    Going forward leads one state up the chain and pays nothing, until the last state: there each
+    further step forward pays the large reward. Going backward leads to the first state at once and
+    pays the small reward. Sometimes the agent slips, and the opposite of what it chose happens. An
+    agent that follows the rewards it meets first goes backward for ever: on the default chain that
+    earns 1603.19 in an episode of 1,000 steps, always going forward 3663.69, and the best policy
+    3665.83 (`nchain solve`).
+
+    ## Action Space
+    `Discrete(2)`:
+    - 0: forward
+    - 1: backward
+
+    ## Observation Space
+    `Discrete(n)`: the number of the state, 0 the first and n - 1 the last.
+
+    ## Starting State
+    State 0, or the one that `reset(options={"state": k})` asks for.
+
+    ## Transitions
+    With probability `slip` the opposite of the chosen action is executed. What is executed decides
+    both the move and the reward:
+
+    | executed | in state | next state | reward |
+    |---|---|---|---|
+    | forward | s < n - 1 | s + 1 | 0 |
+    | forward | n - 1 | n - 1 | `large` (10) |
+    | backward | any | 0 | `small` (2) |
+
+    So an action has two outcomes, the slip first:
+
+    | chosen | probability | executed |
+    |---|---|---|
+    | forward | `slip` (0.2) | backward |
+    | forward | 1 - `slip` (0.8) | forward |
+    | backward | `slip` (0.2) | forward |
+    | backward | 1 - `slip` (0.8) | backward |
+
+    ## Rewards
+    0, `small` or `large`, as the table says.
+
+    ## Episode End
+    The episode never terminates. `gym.make("NChain-v0")` truncates it after 1,000 steps: it was cut
+    off, not over, so a learner goes on bootstrapping there.
+
+    ## Information
+    `step` returns `{"prob": ..., "slipped": ...}`: the probability of what happened, and whether
+    the opposite action was executed. `reset` returns `{"prob": ...}`. The whole model is in `mdp`,
+    and in toy-text's form in `P` and `initial_state_distrib`. A step and a reset draw one random
+    number each, as in toy-text.
+
+    ## Arguments
+    ```python
+    import gymnasium as gym
+    import nchain_env
+
+    gym.make("NChain-v0", n=5, slip=0.2, small=2.0, large=10.0)
+    ```
+
+    - `n`: the number of states, at least 1.
+    - `slip`: the probability of a slip, in [0, 1].
+    - `small`, `large`: the rewards; finite.
+    - `render_mode`: None, "human", "rgb_array" or "ansi". The first two need pygame-ce, which
+      `nchain-env[render]` brings.
+
+    An argument outside its range raises a ValueError.
+
+    ## Vectorized Environment
+    `gym.make_vec("NChain-v0", num_envs=N)` makes a `NChainVectorEnv`.
+
+    ## References
+    - Dearden, R., Friedman, N., Russell, S. (1998). Bayesian Q-learning. AAAI.
+    - Strens, M. (2000). A Bayesian Framework for Reinforcement Learning. ICML. Section 6.1.
+
+    ## Version History
+    - v0: as in OpenAI gym, where it was from 2016 to 2021, on Gymnasium's interface: seeded by
+      `reset`, `slipped` in the information, time limit by truncation.
+    """
 
     metadata = {"render_modes": ["human", "ansi", "rgb_array"], "render_fps": 4}  # noqa: RUF012
 
@@ -152,6 +231,10 @@ class NChainEnv(gym.Env[Any, Any]):
                 total=self._return,
             )
         )
+
+    def get_keys_to_action(self) -> dict[str, int]:
+        """Return the keys for `gymnasium.utils.play`: f goes forward, b backward."""
+        return {"f": FORWARD, "b": BACKWARD}
 
     def close(self) -> None:
         """Close the window, if there is one."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from statistics import mean, median
+from statistics import median
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -21,25 +21,24 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#
 def table(study: Study, yardstick: Yardstick, agents: list[AgentSummary]) -> Table:
     """Return the comparison as a rich table: medians over the seeds, the range of the scores."""
     table = Table(
-        title=f"NChain-v0, {study.steps:,} steps, {study.seeds} seeds",
+        title=f"NChain-v0, {study.steps:,} steps, {_seeds(study)}",
         caption=(
-            "return: expected return of one episode of the learned greedy policy, computed exactly"
-            "\nscore: 100 = optimal policy, 0 = uniformly random; medians over the seeds"
+            "return: expected return of one episode of the learned greedy policy, computed exactly;"
+            " score: 100 = optimal policy, 0 = uniformly random; reward/step: earned while"
+            " learning; medians over the seeds"
         ),
         caption_justify="left",
     )
-    table.add_column("agent")
-    for name in ("return", "score", "score, worst to best", "reward a step\nwhile learning"):
-        table.add_column(name, justify="right")
-    table.add_column("steps/s", justify="right")
+    table.add_column("agent", no_wrap=True)
+    for name in ("return", "score", "worst", "best", "reward/step", "steps/s"):
+        table.add_column(name, justify="right", no_wrap=True)
     for summary in agents:
         scores = summary.scores
         table.add_row(
             summary.agent,
             f"{median(summary.returns):,.1f}",
-            f"{median(scores):.2f}",
-            f"{min(scores):.2f} to {max(scores):.2f}",
-            f"{mean(summary.rewards_per_step):.3f}",
+            *(f"{score:.2f}" for score in (median(scores), min(scores), max(scores))),
+            f"{median(summary.rewards_per_step):.3f}",
             f"{median(summary.steps_per_second):,.0f}",
         )
     table.add_section()
@@ -61,7 +60,7 @@ def write_learning_curves(
             text,
             (1, level),
             xycoords=("axes fraction", "data"),
-            xytext=(-4, 3),
+            xytext=(-4, 6),
             textcoords="offset points",
             ha="right",
             fontsize=8,
@@ -88,7 +87,7 @@ def write_learning_curves(
             steps, returns.min(axis=0), returns.max(axis=0), color=colour, alpha=0.12, linewidth=0
         )
     axes.set(
-        title=f"Return of the greedy policy while learning NChain-v0 ({study.seeds} seeds)",
+        title=f"Return of the greedy policy while learning NChain-v0 ({_seeds(study)})",
         xlabel="training steps",
         ylabel="expected return of one episode",
         xlim=(0, study.steps),
@@ -104,3 +103,7 @@ def write_learning_curves(
     )
     with whole_file(path) as partial:
         figure.savefig(partial, dpi=150, metadata={"Software": None})
+
+
+def _seeds(study: Study) -> str:
+    return "1 seed" if study.seeds == 1 else f"{study.seeds} seeds"

@@ -347,7 +347,7 @@ def test_the_game_can_be_played(headless: Any) -> None:
             headless.event.post(headless.event.Event(headless.QUIT))
 
     env = gym.make("NChain-v0", render_mode="rgb_array", slip=0.0)
-    play(env, keys_to_action={"f": FORWARD, "b": BACKWARD}, fps=100, callback=stop_after_three)
+    play(env, fps=100, callback=stop_after_three)
     assert states == [1, 2, 3]
     expected = image(5, 3, FORWARD, steps=3)
     np.testing.assert_array_equal(env.render(), expected)  # play() has called pygame.quit()
