@@ -24,13 +24,13 @@ def table(study: Study, yardstick: Yardstick, agents: list[AgentSummary]) -> Tab
         title=f"NChain-v0, {study.steps:,} steps, {_seeds(study)}",
         caption=(
             "return: expected return of one episode of the learned greedy policy, computed exactly;"
-            " score: 100 = optimal policy, 0 = uniformly random; reward/step: earned while"
+            " score: 100 = optimal policy, 0 = uniformly random; reward: a step, while"
             " learning; medians over the seeds"
         ),
         caption_justify="left",
     )
     table.add_column("agent", no_wrap=True)
-    for name in ("return", "score", "worst", "best", "reward/step", "steps/s"):
+    for name in ("return", "score", "worst", "best", "reward\n/step", "steps/s"):
         table.add_column(name, justify="right", no_wrap=True)
     for summary in agents:
         scores = summary.scores
