@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import zipfile
+import zlib
 from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Callable
@@ -26,6 +28,22 @@ Env = gym.Env[Any, Any]
 Callback = Callable[["Agent"], bool | None]
 
 _FORMAT = 1
+
+# What reading a file that is no npz archive, or a damaged one, may raise.
+_DAMAGE = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    MemoryError,
+    NotImplementedError,
+    OverflowError,
+    RuntimeError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 class Agent(ABC):
@@ -174,7 +192,7 @@ class Agent(ABC):
         header = {
             "format": _FORMAT,
             "class": type(self).__name__,
-            "env": self.env.spec.to_json() if self.env.spec is not None else None,
+            "env": _recipe(self.env),
             "place": self._place(),
             "parameters": {name: getattr(self, name) for name in self.parameters},
             "num_timesteps": self.num_timesteps,
@@ -212,9 +230,7 @@ class Agent(ABC):
             raise ValueError(f"{path} holds a {header['class']}, not a {cls.__name__}")
         place = header["place"] if env is None else None
         if env is None:
-            if header["env"] is None:
-                raise ValueError(f"env must be given: {path} does not say which it was")
-            env = gym.make(gym.envs.registration.EnvSpec.from_json(header["env"]))
+            env = _make(header["env"], path)
         try:
             agent = cls(env, **header["parameters"])
             agent.episode_returns.extend(arrays.pop("episode_returns").tolist())
@@ -230,8 +246,9 @@ class Agent(ABC):
     def _go_to(self, place: dict[str, Any]) -> None:
         model = ModelEnv(self.env)
         self.env.reset()
-        state, elapsed = place["position"]
-        model.position = state, elapsed
+        # checked, because compiled code does not look whether a state exists
+        state = integer("state", place["position"][0], 0, model.mdp.num_states)
+        model.position = state, integer("elapsed", place["position"][1], 0)
         model.np_random.bit_generator.state = place["generator"]
         self._observation = state
         self._episode_return = place["episode_return"]
@@ -257,6 +274,32 @@ def load(path: str | os.PathLike[str], env: Env | str | None = None) -> Agent:
     return kind.load(path, env)
 
 
+def _recipe(env: Env) -> dict[str, Any] | None:
+    """How to make an environment like this one, None where an id and JSON do not say it all."""
+    spec = env.spec
+    if spec is None or spec.additional_wrappers:
+        return None
+    kwargs = {name: value for name, value in spec.kwargs.items() if name != "render_mode"}
+    recipe = {"id": spec.id, "max_episode_steps": spec.max_episode_steps, "kwargs": kwargs}
+    try:
+        return recipe if json.loads(json.dumps(recipe)) == recipe else None
+    except (TypeError, ValueError):
+        return None
+
+
+def _make(recipe: dict[str, Any] | None, path: str | os.PathLike[str]) -> Env:
+    """Make the environment that a file names, if it is registered: no file names code to run."""
+    if recipe is None:
+        raise ValueError(f"env must be given: {path} does not say how to make it")
+    try:
+        name, steps, kwargs = recipe["id"], recipe["max_episode_steps"], dict(recipe["kwargs"])
+        if name not in gym.registry:
+            raise ValueError(f"env must be given: {path} names {name!r}, which is not registered")
+        return gym.make(name, max_episode_steps=steps, **kwargs)
+    except (KeyError, TypeError, gym.error.Error, AssertionError) as error:
+        raise ValueError(f"{path} is not a saved agent: {error!r}") from error
+
+
 def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as content:
@@ -264,7 +307,7 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, npt.N
         header = json.loads(str(arrays.pop("header")))
         newer = header["format"] > _FORMAT
         _ = [header[name] for name in ("class", "env", "place", "parameters", "num_timesteps")]
-    except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         raise ValueError(f"{path} is not a saved agent: {error}") from error
     if newer:
         raise ValueError(

@@ -14,6 +14,7 @@ from nchain_agents.agent import Agent, Env
 from nchain_agents.exploration import EpsilonSchedule, choose, epsilon_schedule
 from nchain_agents.model_env import ModelEnv, model_env
 from nchain_agents.tabular.loop import Epsilon, Place, Rule, Settings, Table, compiled
+from nchain_env.checks import integer
 from nchain_env.mdp import FloatArray
 
 Compiled = bool | Literal["auto"]
@@ -69,12 +70,19 @@ class TableAgent(Agent):
                 raise ModuleNotFoundError(
                     "compiled=True needs numba: pip install 'nchain-env[agents]'", name="numba"
                 )
-            ModelEnv(self.env)
+            self._checked(ModelEnv(self.env))
         self.compiled = compiled
         self._settings = Settings(self.gamma, 1.0, 0.0, 0.0)
         self._schedule: EpsilonSchedule = epsilon_schedule(0.0)
         self._end = 1  # of the present training, which epsilon's schedule is laid over
         self._next_action = -1
+
+    def _checked(self, model: ModelEnv) -> ModelEnv:
+        """Refuse a table that is not that of the spaces: compiled code does not look."""
+        states, actions = model.mdp.num_states, model.mdp.num_actions
+        if (states, actions) != self._shape:
+            raise ValueError(f"env must have {self._shape} states and actions in its model, too")
+        return model
 
     @property
     def q(self) -> FloatArray:
@@ -118,7 +126,7 @@ class TableAgent(Agent):
         model = None
         if self.compiled is not False and find_spec("numba") is not None:
             model = model_env(self.env)
-        if model is None:
+        if model is None or (model.mdp.num_states, model.mdp.num_actions) != self._shape:
             self._train_stepped(end, on_episode)
         else:
             self._train_compiled(end, on_episode, model)
@@ -199,9 +207,11 @@ class TableAgent(Agent):
                     f"env must have tables like the saved agent's: {name} has shape {array.shape} "
                     f"here and {arrays[name].shape} there"
                 )
+        # checked, because compiled code does not look whether an action exists
+        next_action = integer("next_action", arrays["next_action"], -1, self._shape[1])
         for name, array in self.memory._asdict().items():
             array[...] = arrays[name]
-        self._next_action = int(arrays["next_action"])
+        self._next_action = next_action
 
 
 def _size(what: str, space: Any) -> int:

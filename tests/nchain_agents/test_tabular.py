@@ -1,11 +1,15 @@
+import contextlib
 import json
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from nchain_agents import (
     Agent,
@@ -440,6 +444,48 @@ def test_files_that_are_no_saved_agents_are_refused(tmp_path: Path) -> None:
         RewardSum.load(path)
     with pytest.raises(ValueError, match=r"q has shape \(3, 2\) here and \(5, 2\) there"):
         QLearning.load(path, gym.make("NChain-v0", n=3))
+
+
+def test_a_file_names_no_code_to_run(tmp_path: Path) -> None:
+    path, ran = tmp_path / "agent.npz", tmp_path / "ran"
+    QLearning("NChain-v0", seed=0).learn(10).save(path)
+    with np.load(path) as file:
+        arrays = dict(file)
+    header = json.loads(str(arrays.pop("header")))
+
+    def refused(message: str, **changes: Any) -> None:
+        with path.open("wb") as target:
+            np.savez(target, header=np.array(json.dumps(header | changes)), **arrays)
+        with pytest.raises(ValueError, match=message):
+            load(path)
+        assert not ran.exists()
+
+    good = header["env"]
+    refused("names 'os:mkdir-v0', which is not registered", env=good | {"id": "os:mkdir-v0"})
+    refused("n must be an integer", env=good | {"kwargs": {"n": -3}})
+    refused("is not a saved agent", env=good | {"kwargs": {"path": str(ran)}})
+    refused("env must be given", env=None)
+    refused("state must be an integer in", place=header["place"] | {"position": [99, 0]})
+    refused("is not a saved QLearning", place={"position": [0, 0]})
+    refused("is not a saved QLearning", parameters={"mystery": 1})
+    arrays["next_action"] = np.array(77)
+    refused("next_action must be an integer in")
+
+
+@settings(max_examples=200)
+@given(st.data())
+def test_a_damaged_file_is_refused_or_read_but_never_worse(data: st.DataObject) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "agent"
+        QLearning("NChain-v0", seed=0).learn(10).save(path)
+        content = bytearray(path.read_bytes())
+        for _ in range(data.draw(st.integers(1, 4))):
+            place = data.draw(st.integers(0, len(content) - 1))
+            content[place] = data.draw(st.integers(0, 255))
+        path.write_bytes(content[: data.draw(st.integers(1, len(content)))])
+        # any other exception than a ValueError fails the test
+        with contextlib.suppress(ValueError):
+            load(path).learn(5)
 
 
 def test_a_pickle_inside_a_file_is_not_run(tmp_path: Path) -> None:
