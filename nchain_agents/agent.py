@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import struct
@@ -38,6 +39,7 @@ _DAMAGE = (
     EOFError,
     MemoryError,
     NotImplementedError,
+    OSError,
     OverflowError,
     RuntimeError,
     struct.error,
@@ -301,8 +303,9 @@ def _make(recipe: dict[str, Any] | None, path: str | os.PathLike[str]) -> Env:
 
 
 def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+    whole = io.BytesIO(Path(path).read_bytes())
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as content:
+        with np.load(whole, allow_pickle=False) as content:
             arrays = {name: content[name] for name in content.files}
         header = json.loads(str(arrays.pop("header")))
         newer = header["format"] > _FORMAT
