@@ -17,7 +17,18 @@ def training_progress(total: int, shown: bool) -> Iterator[Callable[[int, float]
     if not shown:
         yield lambda steps, episode_return: None
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    try:
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+        )
+    except ModuleNotFoundError as missing:
+        raise ModuleNotFoundError(
+            "progress_bar=True needs rich: pip install 'nchain-env[agents]'", name=missing.name
+        ) from missing
 
     columns = (
         BarColumn(),
