@@ -53,7 +53,7 @@ class StopAtConvergence:
             return True
         now = agent.knowledge().copy()
         if self._before is not None:
-            self.converged = bool(abs(now - self._before).max() < self.tolerance)
+            self.converged = bool(abs(now - self._before).max() <= self.tolerance)
         self._before = now
         self._next_look = agent.num_timesteps + self.window
         return not self.converged

@@ -40,7 +40,7 @@ class EpsilonSchedule(NamedTuple):
 
     def slope(self, total: int) -> float:
         """Return the share of the way from initial to final that one step of `total` goes."""
-        return 1.0 / max(self.fraction * total, 1e-300)
+        return 1.0 / max(self.fraction * total, 1.0)
 
 
 def linear(initial: float, final: float, slope: float, step: int) -> float:

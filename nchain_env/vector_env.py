@@ -74,9 +74,11 @@ class NChainVectorEnv(VectorEnv[IntArray, npt.ArrayLike, npt.NDArray[Any]]):
         render_mode: str | None = None,
     ) -> None:
         self.num_envs = integer("num_envs", num_envs, 1)
-        self.max_episode_steps = max_episode_steps
-        if max_episode_steps is not None:
-            self.max_episode_steps = integer("max_episode_steps", max_episode_steps, 1)
+        self.max_episode_steps = (
+            None
+            if max_episode_steps is None
+            else integer("max_episode_steps", max_episode_steps, 1)
+        )
         self.autoreset_mode = _checked_autoreset_mode(autoreset_mode)
         self.mdp = chain_mdp(n, slip, small, large)
         self.render_mode = checked_render_mode(render_mode, self.metadata["render_modes"])
@@ -107,7 +109,7 @@ class NChainVectorEnv(VectorEnv[IntArray, npt.ArrayLike, npt.NDArray[Any]]):
         self._ended: BoolArray | None = None
         # What a picture shows beside the state; kept only when there is a render mode.
         self._last: tuple[npt.NDArray[Any], BoolArray, FloatArray] | None = None
-        self._return = np.zeros(self.num_envs if self.render_mode else 0)
+        self._return = np.zeros(self.num_envs)
         self._renderer: Renderer | None = None
 
     @property
@@ -320,7 +322,7 @@ class NChainVectorEnv(VectorEnv[IntArray, npt.ArrayLike, npt.NDArray[Any]]):
         try:
             given = np.asarray(actions)
         except ValueError:  # lists of unequal lengths
-            given = np.empty(0, dtype=object)
+            given = np.empty(0)
         if given.shape != (self.num_envs,):
             raise ValueError(f"actions must have shape ({self.num_envs},), got {given.shape}")
         if given.dtype.kind not in "iu":
@@ -346,7 +348,7 @@ class NChainVectorEnv(VectorEnv[IntArray, npt.ArrayLike, npt.NDArray[Any]]):
 
 def _final(ended: BoolArray, observations: IntArray, infos: dict[str, Any]) -> dict[str, Any]:
     """Return what is said of the last step of episodes that begin anew in the same step."""
-    final_obs = np.full(ended.shape, None, dtype=object)
+    final_obs = np.full(ended.shape, None)
     final_obs[ended] = observations[ended]
     final_info = {
         "prob": np.where(ended, infos["prob"], 0.0),

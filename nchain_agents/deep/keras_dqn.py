@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar
+import os
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any, ClassVar, Self
 
 import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from nchain_agents.agent import Agent, Env
-from nchain_agents.deep.replay import Float32Array, ReplayBuffer
-from nchain_agents.exploration import Linear, epsilon_greedy, epsilon_schedule
+from nchain_agents.agent import Agent, Callback, Env
+from nchain_agents.deep.replay import Replay
+from nchain_agents.deep.stepped import learn_stepped
+from nchain_agents.deep.worlds import SingleWorld, world_of
 from nchain_env.checks import integer, real
 from nchain_env.mdp import FloatArray
 
@@ -19,29 +22,44 @@ from nchain_env.mdp import FloatArray
 class KerasDQN(Agent):
     """Deep Q-learning with replay and a target network; stable-baselines3's names and meanings.
 
-    Observations go in flat: discrete ones as one-hot vectors, boxes row by row.
+    Runs on Keras's TensorFlow or JAX backend. Discrete observations go in as one-hot vectors,
+    boxes flattened (or in the shape that a `model` of yours takes). A truncated episode was cut
+    off, not over: what would have followed counts.
+
+    With buffer_size, batch_size, train_freq and target_update_interval 1, learning_starts 0 and
+    loss "mse" it is the online rule of the NChain tutorial.
 
     Args:
-        env: An environment with discrete actions, or the id of one.
+        env: An environment with discrete actions, the id of one, or a vector environment in any
+            autoreset mode, whose environments' steps are all counted.
         gamma: The discount factor, in [0, 1].
         learning_rate: Adam's step size, positive.
         buffer_size: How many transitions are kept for replay.
         learning_starts: How many steps are taken at random before the first update.
         batch_size: How many transitions an update learns from.
-        train_freq: The number of steps between updates.
-        gradient_steps: The number of updates each time.
+        train_freq: The number of calls of the environment's `step` between updates.
+        gradient_steps: The number of updates each time; -1: one for each step since the last time.
         tau: The share of the network that goes into the target network at an update of the latter.
         target_update_interval: The number of steps between updates of the target network.
         exploration_fraction: The share of the steps over which epsilon falls, in [0, 1].
         exploration_initial_eps: Epsilon at the start, in [0, 1].
         exploration_final_eps: Epsilon at the end, in [0, 1].
+        exploration_decay: Epsilon is multiplied by it at the start of each episode, in [0, 1].
         max_grad_norm: The norm to which gradients are clipped, positive.
+        n_steps: How many steps the return in a target spans.
+        double_q: Let the network choose, and the target network value, what follows.
+        loss: "huber" or "mse", of the differences between targets and values.
         net_arch: The widths of the hidden layers.
         activation: The hidden layers' activation, by its Keras name.
+        model: A Keras model to learn with, in place of the one that net_arch and activation
+            describe. It must give one value an action.
+        optimizer: A Keras optimizer to learn with, in place of Adam with learning_rate.
+        compiled: Run the whole training loop compiled, on the environment's table (JAX only):
+            True, False, or "auto" for where that is possible.
         seed: Makes everything that follows repeatable.
 
     Raises:
-        ModuleNotFoundError: Keras or TensorFlow is not installed.
+        ModuleNotFoundError: Keras or its backend is not installed.
         ValueError: A space is not supported, or a parameter is outside its range.
     """
 
@@ -58,14 +76,19 @@ class KerasDQN(Agent):
         "exploration_fraction",
         "exploration_initial_eps",
         "exploration_final_eps",
+        "exploration_decay",
         "max_grad_norm",
+        "n_steps",
+        "double_q",
+        "loss",
         "net_arch",
         "activation",
+        "compiled",
     )
 
     def __init__(
         self,
-        env: Env | str,
+        env: Env | str | gym.vector.VectorEnv[Any, Any, Any],
         *,
         gamma: float = 0.99,
         learning_rate: float = 1e-4,
@@ -79,50 +102,126 @@ class KerasDQN(Agent):
         exploration_fraction: float = 0.1,
         exploration_initial_eps: float = 1.0,
         exploration_final_eps: float = 0.05,
+        exploration_decay: float = 1.0,
         max_grad_norm: float = 10.0,
+        n_steps: int = 1,
+        double_q: bool = False,
+        loss: str = "huber",
         net_arch: Sequence[int] = (64, 64),
         activation: str = "relu",
+        model: Any = None,
+        optimizer: Any = None,
+        compiled: bool | str = "auto",
         seed: int | None = None,
     ) -> None:
-        keras, learner = _import_keras()
-        super().__init__(env, gamma=gamma, seed=seed)
+        self._backend = _backend()
+        super().__init__(env, gamma=gamma, seed=seed)  # type: ignore[arg-type]
         self.learning_rate = real("learning_rate", learning_rate, 0, open_low=True)
         self.buffer_size = integer("buffer_size", buffer_size, 1)
         self.learning_starts = integer("learning_starts", learning_starts, 0)
         self.batch_size = integer("batch_size", batch_size, 1)
         self.train_freq = integer("train_freq", train_freq, 1)
-        self.gradient_steps = integer("gradient_steps", gradient_steps, 1)
+        self.gradient_steps = -1
+        if gradient_steps != -1:
+            self.gradient_steps = integer("gradient_steps (unless -1)", gradient_steps, 1)
         self.tau = real("tau", tau, 0, 1, open_low=True)
         self.target_update_interval = integer("target_update_interval", target_update_interval, 1)
-        self.exploration_fraction = exploration_fraction
-        self.exploration_initial_eps = exploration_initial_eps
-        self.exploration_final_eps = exploration_final_eps
+        self.exploration_fraction = real("exploration_fraction", exploration_fraction, 0, 1)
+        self.exploration_initial_eps = real(
+            "exploration_initial_eps", exploration_initial_eps, 0, 1
+        )
+        self.exploration_final_eps = real("exploration_final_eps", exploration_final_eps, 0, 1)
+        self.exploration_decay = real("exploration_decay", exploration_decay, 0, 1)
         self.max_grad_norm = real("max_grad_norm", max_grad_norm, 0, open_low=True)
+        self.n_steps = integer("n_steps", n_steps, 1)
+        self.double_q = _one_of("double_q", double_q, (False, True))
+        self.loss = _one_of("loss", loss, ("huber", "mse"))
         self.net_arch = [integer("net_arch", width, 1) for width in net_arch]
         self.activation = activation
-        self._schedule = epsilon_schedule(
-            Linear(exploration_initial_eps, exploration_final_eps, exploration_fraction)
-        )
-        self._epsilon = self._schedule(0.0, 0)
+        self.compiled = _one_of("compiled", compiled, (False, True, "auto"))
+        self._epsilon = self.exploration_initial_eps
 
-        space = self.env.observation_space
-        kinds = (gym.spaces.Discrete, gym.spaces.MultiDiscrete, gym.spaces.Box)
-        if not isinstance(space, kinds):
-            raise ValueError(f"env must have discrete or box observations, got {space}")
-        if not isinstance(self.env.action_space, gym.spaces.Discrete):
-            raise ValueError(f"env must have discrete actions, got {self.env.action_space}")
-        self._space = space
-        width, actions = gym.spaces.flatdim(space), int(self.env.action_space.n)
-        weight_seed = int(self.np_random.integers(2**31))
-        self.network = _network(keras, width, self.net_arch, activation, actions, weight_seed)
-        self.target_network = _network(keras, width, self.net_arch, activation, actions, 0)
-        self.target_network.set_weights(self.network.get_weights())
-        # stable-baselines3 takes torch's Adam, whose epsilon is 1e-8 (Keras has 1e-7)
-        self.optimizer = keras.optimizers.Adam(self.learning_rate, epsilon=1e-8)
-        self._learner = learner(
-            self.network, self.target_network, self.optimizer, self.gamma, self.max_grad_norm
+        self._world = world_of(self.env)
+        actions = self._world.action_space
+        if not isinstance(actions, gym.spaces.Discrete) or actions.start != 0:
+            raise ValueError(f"env must have discrete actions numbered from 0, got {actions}")
+        self._num_actions = int(actions.n)
+        self._encoding = self._world.encoding
+        self._replay = Replay(
+            self.buffer_size, self._encoding.width, self._world.num_envs, self.gamma, self.n_steps
         )
-        self._replay = ReplayBuffer(self.buffer_size, width)
+        # the rewards of the present episodes, and the calls of `step` since the beginning
+        self._returns = np.zeros(self._world.num_envs)
+        self._calls = 0
+        self._saves_replay = True
+
+        import keras
+
+        from nchain_agents.deep.adam import Adam
+        from nchain_agents.deep.networks import checked_model, multilayer_perceptron, twin
+
+        if model is None:
+            weight_seed = int(self.np_random.integers(2**31))
+            model = multilayer_perceptron(
+                self._encoding.inputs, self.net_arch, activation, self._num_actions, weight_seed
+            )
+        else:
+            model = checked_model(model, self._encoding.inputs, self._num_actions)
+        if optimizer is None:
+            optimizer = Adam(self.learning_rate, epsilon=1e-8)  # torch's default
+        elif not isinstance(optimizer, keras.optimizers.Optimizer):
+            raise ValueError(f"optimizer must be a Keras optimizer, got {optimizer!r}")
+        self._set_models(model, twin(model), optimizer)
+
+    def _set_models(self, network: Any, target_network: Any, optimizer: Any) -> None:
+        import keras
+
+        from nchain_agents.deep.rule import Rule
+
+        def encode(rows: Any) -> Any:
+            inputs = self._encoding.encode(rows)
+            shape = network.input_shape[1:]
+            return inputs if len(shape) == 1 else keras.ops.reshape(inputs, (-1, *shape))
+
+        self._program: Any = None
+        rule = Rule(self.loss, self.double_q, self.max_grad_norm, self.tau)
+        self._network, self._target_network = network, target_network
+        self.optimizer = optimizer
+        self._learner = self._backend.Learner(
+            network, target_network, optimizer, encode, self._encoding.width, rule
+        )
+
+    @property
+    def network(self) -> Any:
+        """The Keras model that learns."""
+        self._learner.release()
+        return self._network
+
+    @property
+    def target_network(self) -> Any:
+        """The Keras model that the targets are computed with.
+
+        Updates are made when they next matter: before the gradient step at or after their time.
+        """
+        self._learner.release()
+        return self._target_network
+
+    @property
+    def last_loss(self) -> float:
+        """The loss of the last batch, before its optimizer step; NaN before the first."""
+        return float(self._learner.loss)
+
+    @property
+    def epsilon(self) -> float:
+        """The probability of a random action, as of the last step."""
+        return self._epsilon
+
+    def knowledge(self) -> FloatArray:
+        """Return the weights of the network, as one array."""
+        from nchain_agents.deep.networks import arrays_of
+
+        weights = arrays_of(self.network.trainable_variables)
+        return np.concatenate([array.ravel() for array in weights]).astype(np.float64)
 
     def q_values(self, observation: npt.ArrayLike) -> FloatArray:
         """Return the values of the actions, (A,) for one observation and (N, A) for a batch.
@@ -130,102 +229,162 @@ class KerasDQN(Agent):
         Raises:
             ValueError: The observation does not fit the environment's space.
         """
-        given = np.asarray(observation)
-        single = given.shape == self._space.shape
-        if not single and given.shape[1:] != self._space.shape:
-            raise ValueError(
-                f"observation must have shape {self._space.shape} or a batch of it, "
-                f"got {given.shape}"
-            )
-        rows = given[None] if single else given
-        values = self._learner.values(np.stack([self._flat(row) for row in rows]))
-        q: FloatArray = values.astype(np.float64)
+        rows, single = self._encoding.checked_rows(observation)
+        q: FloatArray = self._learner.values(rows).astype(np.float64)
         return q[0] if single else q
 
-    def _flat(self, observation: Any) -> Float32Array:
-        if not isinstance(self._space, gym.spaces.Box) and observation not in self._space:
-            raise ValueError(f"observation must be in {self._space}, got {observation!r}")
-        return np.asarray(gym.spaces.flatten(self._space, observation), dtype=np.float32)
-
-    def _act(self, observation: Any, progress: float) -> int:
-        self._epsilon = self._schedule(progress, len(self.episode_returns))
-        actions = int(self.network.output_shape[-1])
-        if self.num_timesteps < self.learning_starts or self.np_random.random() < self._epsilon:
-            return int(self.np_random.integers(actions))
-        return int(self._learner.values(self._flat(observation)[None])[0].argmax())
+    def _epsilon_at(self, step: Any, end: int) -> tuple[Any, Any]:
+        """Epsilon at a step, and the factor for each episode; for an array of steps, too."""
+        way = np.minimum(step / max(self.exploration_fraction * end, 1e-300), 1.0)
+        falling = self.exploration_final_eps + (1.0 - way) * (
+            self.exploration_initial_eps - self.exploration_final_eps
+        )
+        begins = step < self.learning_starts
+        return np.where(begins, 1.0, falling), np.where(begins, 1.0, self.exploration_decay)
 
     def _choose(self, q: FloatArray) -> int:
-        return epsilon_greedy(q, self._epsilon, self.np_random)
+        return int(self._explore(self.np_random.random(2), self._epsilon, q.argmax()))
 
-    def _learn(
-        self, observation: Any, action: int, reward: float, reached: Any, terminated: bool
-    ) -> None:
-        self._replay.add(self._flat(observation), action, reward, self._flat(reached), terminated)
-        if self.num_timesteps % self.target_update_interval == 0:
-            self._update_target()
-        if self.num_timesteps > self.learning_starts and self.num_timesteps % self.train_freq == 0:
-            for _ in range(self.gradient_steps):
-                self._learner.update(self._replay.sample(self.batch_size, self.np_random))
+    def _explore(self, uniform: FloatArray, epsilon: float, greedy: Any) -> Any:
+        """Return the greedy actions, or random ones where uniform[0] is below epsilon."""
+        randomly = (uniform[1] * self._num_actions).astype(np.int64)
+        return np.where(uniform[0] < epsilon, randomly, greedy)
 
-    def _update_target(self) -> None:
-        """Polyak averaging: the target moves towards the network by the share tau."""
-        for target, source in zip(
-            self.target_network.variables, self.network.variables, strict=True
-        ):
-            target.assign((1 - self.tau) * target.numpy() + self.tau * source.numpy())
+    def learn(
+        self,
+        total_timesteps: int,
+        callback: Callback | None = None,
+        progress_bar: bool = False,
+    ) -> Self:
+        """Learn for a number of steps, going on where the last call ended.
+
+        Args:
+            total_timesteps: The number of environment steps, at least 1. Epsilon falls over these
+                and all that went before.
+            callback: Called with the agent at the end of each episode; False stops the training.
+            progress_bar: Show the steps a second and the return of the last episode.
+
+        Raises:
+            ValueError: total_timesteps is not such a number, or a reward or an observation is NaN
+                or infinite; the agent keeps what it had learned, and begins a new episode when it
+                learns on.
+        """
+        self._begin()
+        return super().learn(total_timesteps, callback, progress_bar)
+
+    def _begin(self) -> None:
+        """Begin new episodes where none are going on."""
+        if self._observation is None:
+            self._world.restart()
+            self._returns[:] = 0.0
+            self._replay.cut()
+            self._observation, _ = self.env.reset(seed=self._env_seed)
+
+    def _train(self, end: int, on_episode: Callable[[], bool] | None) -> None:
+        program = self._compiled_program(self.compiled)
+        if program is not None:
+            program.learn(end, on_episode)
+            return
+        try:
+            learn_stepped(self, end, on_episode)
+        finally:
+            self._learner.release()
+
+    def _compiled_program(self, compiled: bool | str) -> Any:
+        """The training loop as one program; None where it is stepped.
+
+        Raises:
+            ValueError: `compiled` is True, and it must be stepped.
+        """
+        if compiled is False:
+            return None
+        if self._program is None:
+            try:
+                if self._backend.__name__ != "nchain_agents.deep.jax":
+                    raise ValueError("KERAS_BACKEND is not 'jax'")
+                if not isinstance(self._world, SingleWorld):
+                    raise ValueError("env is a vector environment")
+                from nchain_agents.deep.compiled import Program
+
+                self._program = Program(self)
+            except ValueError as error:
+                if compiled is True:
+                    raise ValueError(f"the training cannot be compiled: {error}") from error
+        return self._program
+
+    @property
+    def _updates(self) -> int:
+        """How many gradient steps are taken at a time."""
+        if self.gradient_steps > 0:
+            return self.gradient_steps
+        return self.train_freq * self._world.num_envs
+
+    def _due(self, calls: Any, steps: Any) -> Any:
+        """Whether it is time to learn, after so many calls and steps; for arrays of them, too."""
+        return (calls % self.train_freq == 0) & (steps > self.learning_starts)
+
+    def _target_share(self, calls: Any) -> Any:
+        """Return the share of the network that goes into the target network before learning.
+
+        The target network is updated every so many calls, but only read when the network learns,
+        and does so before it. So the updates since the last time are made now, as one.
+        """
+        interval = max(self.target_update_interval // self._world.num_envs, 1)
+        updates = calls // interval - (calls - self.train_freq) // interval
+        return 1.0 - (1.0 - self.tau) ** updates
+
+    def save(self, path: str | os.PathLike[str], *, replay_buffer: bool = True) -> None:
+        """Write the agent to one file, without pickle; the network in Keras's own format.
+
+        Args:
+            path: The file to write. It appears whole or not at all.
+            replay_buffer: Save the replay buffer too. Without it a loaded agent begins with an
+                empty one, and does not learn on as if never stopped.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
+        self._saves_replay = replay_buffer
+        super().save(path)
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
-        return {
-            f"{name}_{i}": variable.numpy()
-            for name, variables in self._variables().items()
-            for i, variable in enumerate(variables)
-        }
+        from nchain_agents.deep.storage import arrays_of_agent
+
+        return arrays_of_agent(self, self._saves_replay)
 
     def _restore(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
-        expected = {
-            f"{name}_{i}": variable
-            for name, variables in self._variables().items()
-            for i, variable in enumerate(variables)
-        }
-        for name, variable in expected.items():
-            if name not in arrays or arrays[name].shape != tuple(variable.shape):
-                raise ValueError(f"env must fit the saved network: {name} does not")
-        for name, variable in expected.items():
-            variable.assign(arrays[name])
+        from nchain_agents.deep.storage import restore
 
-    def _variables(self) -> dict[str, list[Any]]:
-        return {
-            "network": self.network.variables,
-            "target": self.target_network.variables,
-            "optimizer": self.optimizer.variables,
-        }
+        restore(self, arrays)
 
 
-def _import_keras() -> tuple[Any, Any]:
+def _one_of(name: str, value: Any, allowed: tuple[Any, ...]) -> Any:
+    # by type too: 1 is not True here
+    if not any(type(value) is type(choice) and value == choice for choice in allowed):
+        known = ", ".join(repr(choice) for choice in allowed)
+        raise ValueError(f"{name} must be one of {known}, got {value!r}")
+    return value
+
+
+def _backend() -> Any:
+    """The module of Keras's backend.
+
+    Raises:
+        ModuleNotFoundError: Keras or the backend is not installed.
+        ValueError: The backend is neither TensorFlow nor JAX.
+    """
+    extra = "jax" if os.environ.get("KERAS_BACKEND") == "jax" else "keras"
     try:
         import keras
 
-        if keras.backend.backend() != "tensorflow":
+        name = keras.backend.backend()
+        if name not in ("tensorflow", "jax"):
             raise ValueError(
-                f"KERAS_BACKEND must be tensorflow for KerasDQN, got {keras.backend.backend()!r}"
+                "KERAS_BACKEND must be 'tensorflow' (nchain-env[keras]) or 'jax' "
+                f"(nchain-env[jax]) for KerasDQN, got {name!r}"
             )
-        from nchain_agents.deep.tensorflow import Learner
+        return import_module(f"nchain_agents.deep.{name}")
     except ModuleNotFoundError as missing:
         raise ModuleNotFoundError(
-            f"KerasDQN needs {missing.name}: pip install 'nchain-env[keras]'", name=missing.name
+            f"KerasDQN needs {missing.name}: pip install 'nchain-env[{extra}]'", name=missing.name
         ) from missing
-    return keras, Learner
-
-
-def _network(
-    keras: Any, width: int, net_arch: list[int], activation: str, actions: int, seed: int
-) -> Any:
-    """A multilayer perceptron whose initial weights depend on nothing but the seed."""
-    seeds = iter(np.random.SeedSequence(seed).generate_state(len(net_arch) + 1).tolist())
-
-    def dense(units: int, function: str) -> Any:
-        weights = keras.initializers.GlorotUniform(seed=next(seeds))
-        return keras.layers.Dense(units, activation=function, kernel_initializer=weights)
-
-    layers = [dense(units, activation) for units in net_arch] + [dense(actions, "linear")]
-    return keras.Sequential([keras.Input((width,)), *layers])

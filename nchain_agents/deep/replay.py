@@ -1,69 +1,143 @@
-"""Experience replay (Lin 1992; Mnih et al. 2015)."""
+"""Experience replay (Lin 1992; Mnih et al. 2015).
+
+A transition is one row of numbers, so that a batch is gathered, and handed to a compiled function,
+as one array. `Batch.of` takes rows apart again.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-Float32Array = npt.NDArray[np.float32]
+from nchain_agents.deep.encoding import Float32Array
+from nchain_env.mdp import FloatArray
 
 
 class Batch(NamedTuple):
-    """N transitions: observations before and reached (N, D), the rest (N,)."""
+    """B transitions: observations before and reached (B, D), the rest (B,)."""
 
-    observations: Float32Array
-    actions: npt.NDArray[np.int64]
-    rewards: Float32Array
-    reached: Float32Array
-    terminated: npt.NDArray[np.bool_]
+    observations: Any
+    reached: Any
+    actions: Any
+    rewards: Any
+    discounts: Any  # what follows counts for: gamma, or 0 after a terminal step
+    ended: Any  # whether the episode ended, by its rules or cut off
+
+    @classmethod
+    def of(cls, rows: Any) -> Batch:
+        """Take rows, (B, 2 D + 4), apart; any backend's."""
+        width = (rows.shape[-1] - 4) // 2
+        last = (rows[..., 2 * width + column] for column in range(4))
+        return cls(rows[..., :width], rows[..., width : 2 * width], *last)
 
 
-class ReplayBuffer:
-    """The last `capacity` transitions, sampled uniformly with replacement.
+class Replay:
+    """The last transitions of each of N environments, sampled uniformly with replacement.
 
     Args:
-        capacity: How many transitions are kept.
-        width: D, the length of a flat observation.
+        capacity: How many transitions are kept in all, at least 1 of each environment.
+        width: D, the length of an observation.
+        num_envs: N.
+        gamma: The discount factor.
+        n_steps: How many steps a sampled transition spans, unless its episode ends before.
     """
 
-    def __init__(self, capacity: int, width: int) -> None:
-        self.capacity = capacity
-        self.added = 0
-        self._stored = Batch(
-            np.zeros((capacity, width), dtype=np.float32),
-            np.zeros(capacity, dtype=np.int64),
-            np.zeros(capacity, dtype=np.float32),
-            np.zeros((capacity, width), dtype=np.float32),
-            np.zeros(capacity, dtype=np.bool_),
+    def __init__(
+        self, capacity: int, width: int, num_envs: int = 1, gamma: float = 0.99, n_steps: int = 1
+    ) -> None:
+        self.gamma, self.n_steps = gamma, n_steps
+        # rows[i, e] is a transition of environment e
+        self.rows: Float32Array = np.zeros(
+            (max(capacity // num_envs, 1), num_envs, 2 * width + 4), dtype=np.float32
         )
+        # how many transitions each environment has added
+        self.added = np.zeros(num_envs, dtype=np.int64)
 
     def __len__(self) -> int:
-        return min(self.added, self.capacity)
+        return int(np.minimum(self.added, len(self.rows)).sum())
 
     def add(
         self,
-        observation: Float32Array,
-        action: int,
-        reward: float,
+        observations: Float32Array,
         reached: Float32Array,
-        terminated: bool,
+        actions: npt.NDArray[np.int64],
+        rewards: FloatArray,
+        terminated: npt.NDArray[np.bool_],
+        ended: npt.NDArray[np.bool_],
+        valid: npt.NDArray[np.bool_] | None = None,
     ) -> None:
-        """Keep one transition, in place of the oldest where the buffer is full."""
-        row, stored = self.added % self.capacity, self._stored
-        stored.observations[row], stored.reached[row] = observation, reached
-        stored.actions[row], stored.rewards[row] = action, reward
-        stored.terminated[row] = terminated
-        self.added += 1
+        """Keep one transition of each environment (of those in `valid`), over its oldest."""
+        width = observations.shape[1]
+        new = np.empty(self.rows.shape[1:], dtype=np.float32)
+        new[:, :width], new[:, width : 2 * width] = observations, reached
+        new[:, -4], new[:, -3] = actions, rewards
+        new[:, -2], new[:, -1] = np.where(terminated, 0.0, self.gamma), ended
+        if valid is None:
+            self.rows[self.added[0] % len(self.rows)] = new
+            self.added += 1
+            return
+        (envs,) = np.nonzero(valid)
+        self.rows[self.added[envs] % len(self.rows), envs] = new[envs]
+        self.added[envs] += 1
 
-    def sample(self, size: int, rng: np.random.Generator) -> Batch:
-        """Return `size` transitions, each drawn uniformly from all that are kept."""
-        rows, stored = rng.integers(len(self), size=size), self._stored
-        return Batch(
-            stored.observations[rows],
-            stored.actions[rows],
-            stored.rewards[rows],
-            stored.reached[rows],
-            stored.terminated[rows],
-        )
+    def cut(self) -> None:
+        """Let no transition span from what is kept to what comes next."""
+        (envs,) = np.nonzero(self.added)
+        self.rows[(self.added[envs] - 1) % len(self.rows), envs, -1] = 1.0
+
+    def sample(self, uniform: FloatArray) -> Float32Array:
+        """Return a row for each number in [0, 1): the kept transition that lies there."""
+        kept = np.minimum(self.added, len(self.rows))
+        index = (uniform * kept.sum()).astype(np.int64)
+        if len(kept) == 1:
+            envs = np.zeros_like(index)
+        else:
+            first = np.cumsum(kept)
+            envs = np.searchsorted(first, index, side="right")
+            index -= (first - kept)[envs]
+        newest = (self.added - 1) % len(self.rows)
+        sampled: Float32Array = spanned(self.rows, index, envs, newest, self.gamma, self.n_steps)
+        return sampled
+
+
+def spanned(
+    rows: Any, index: Any, envs: Any, newest: Any, gamma: float, n_steps: int, xp: Any = np
+) -> Any:
+    """Return transitions that span up to `n_steps`, until their episode ends or the newest.
+
+    Args:
+        rows: (T, N, W) the transitions.
+        index: (...,) where each sample begins.
+        envs: (...,) in which environment.
+        newest: (N,) where each environment's newest transition is.
+        gamma: The discount factor.
+        n_steps: The largest number of steps.
+        xp: The module of the arrays, `numpy` or `jax.numpy`.
+
+    Source: Sutton & Barto 2018, section 7.1; cut where stable-baselines3 cuts.
+    """
+    if n_steps == 1:
+        return rows[index, envs]
+    steps = xp.arange(n_steps)
+    ahead = (index[..., None] + steps) % rows.shape[0]
+    run = rows[ahead, envs[..., None]]  # [..., n, W]
+    stops = (run[..., -1] > 0) | (ahead == newest[envs][..., None])
+    last = xp.where(stops.any(-1), stops.argmax(-1), n_steps - 1)
+    power = (gamma**steps).astype(rows.dtype)
+    inside = steps <= last[..., None]
+    first, final = run[..., 0, :], xp.take_along_axis(run, last[..., None, None], -2)[..., 0, :]
+    width = (rows.shape[-1] - 4) // 2
+    returns = (run[..., -3] * power * inside).sum(-1)
+    return xp.concatenate(
+        [
+            first[..., :width],
+            final[..., width : 2 * width],
+            first[..., -4:-3],
+            returns[..., None],
+            (final[..., -2] * power[last])[..., None],
+            final[..., -1:],
+        ],
+        axis=-1,
+    )

@@ -1,57 +1,127 @@
-"""The compiled TensorFlow functions of KerasDQN."""
+"""What is TensorFlow's own in KerasDQN: gradients, compilation, and variables that keep state."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
-from nchain_agents.deep.replay import Batch, Float32Array
+from nchain_agents.deep.encoding import Float32Array
+from nchain_agents.deep.replay import Batch
+from nchain_agents.deep.rule import Rule, chosen, clipped, mean_loss, moved, targets
 
 
 class Learner:
-    """One compiled call for the values of observations, and one for an update.
+    """One compiled call for the values of observations, and one for learning and then these.
 
     Args:
         network: The Keras model that learns.
         target_network: The Keras model that the targets are computed with.
         optimizer: A Keras optimizer.
-        gamma: The discount factor.
-        max_grad_norm: The global norm to which gradients are clipped.
+        encode: Makes of rows of observations what the network takes.
+        width: D, the length of a row.
+        rule: How it learns.
     """
 
     def __init__(
-        self, network: Any, target_network: Any, optimizer: Any, gamma: float, max_grad_norm: float
+        self,
+        network: Any,
+        target_network: Any,
+        optimizer: Any,
+        encode: Callable[[Any], Any],
+        width: int,
+        rule: Rule,
     ) -> None:
         variables = network.trainable_variables
         optimizer.build(variables)
+        self._loss: Any = np.nan
 
-        @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
-        def values(observations: Any) -> Any:
-            return network(observations)
+        def values(rows: Any) -> Any:
+            return network(encode(rows), training=False)
 
-        @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
-        def update(
-            observations: Any, actions: Any, rewards: Any, reached: Any, terminated: Any
-        ) -> Any:
-            following = tf.reduce_max(target_network(reached), axis=1)
-            targets = rewards + gamma * tf.where(terminated, 0.0, following)
+        def update(rows: Any) -> Any:
+            batch = Batch.of(rows)
+            reached = encode(batch.reached)
+            following = target_network(reached, training=False)
+            chooser = network(reached, training=False) if rule.double_q else None
+            goals = targets(batch.rewards, batch.discounts, following, chooser)
             with tf.GradientTape() as tape:
-                chosen = tf.gather(network(observations), actions, batch_dims=1)
-                error = tf.abs(targets - chosen)
-                # Huber: a square near 0, a line beyond 1
-                loss = tf.reduce_mean(tf.where(error < 1.0, 0.5 * error**2, error - 0.5))
-            gradients, _ = tf.clip_by_global_norm(tape.gradient(loss, variables), max_grad_norm)
-            optimizer.apply_gradients(zip(gradients, variables, strict=True))
+                present = network(encode(batch.observations), training=True)
+                loss = mean_loss(rule.loss, goals - chosen(present, batch.actions))
+            optimizer.apply(clipped(tape.gradient(loss, variables), rule.max_grad_norm))
             return loss
 
-        self._values, self._update = values, update
+        def move(share: Any) -> None:
+            pairs = zip(target_network.variables, network.variables, strict=True)
+            for target, source in pairs:
+                # statistics are copied whole, as in stable-baselines3
+                part = share if source.trainable else tf.math.ceil(share)
+                part = tf.cast(part, source.dtype)
+                target.assign(moved(target.value, source.value, part))
 
-    def values(self, observations: Float32Array) -> Float32Array:
+        # XLA makes one operation of what TensorFlow would run as a hundred ...
+        compiled_update = tf.function(update, jit_compile=True, autograph=False)
+
+        @cache
+        def learn(batches: tuple[int, ...], rows: tuple[int, ...]) -> Any:
+            def one(rows: Any, seen: Any, share: Any) -> tuple[Any, Any]:
+                move(share)
+                loss = update(rows[0])
+                return values(seen), loss
+
+            def many(rows: Any, seen: Any, share: Any) -> tuple[Any, Any]:
+                move(share)
+                # ... but runs loops slowly: here, only the steps are its
+                loss = tf.constant(0.0)
+                for step in tf.range(batches[0]):
+                    loss = compiled_update(rows[step])
+                return values(seen), loss
+
+            function = (
+                tf.function(one, jit_compile=True, autograph=False)
+                if batches[0] == 1
+                else tf.function(many)
+            )
+            # calling it as concrete saves finding out each time which one it is
+            return function.get_concrete_function(
+                tf.TensorSpec(batches), tf.TensorSpec(rows), tf.TensorSpec(())
+            )
+
+        self._learn = learn
+        self._values = tf.function(values, autograph=False).get_concrete_function(
+            tf.TensorSpec((None, width))
+        )
+
+    def values(self, rows: Float32Array) -> Float32Array:
         """Return the action values, (N, A), of observations, (N, D)."""
-        result: Float32Array = self._values(tf.constant(observations)).numpy()
+        result: Float32Array = self._values(tf.constant(rows)).numpy()
         return result
 
-    def update(self, batch: Batch) -> float:
-        """Take one optimizer step on a batch and return the loss before it."""
-        return float(self._update(*(tf.constant(column) for column in batch)))
+    def learn(self, batches: Float32Array, rows: Float32Array, share: float) -> Float32Array:
+        """Move the target network, take one optimizer step a batch, and return the new values.
+
+        Args:
+            batches: (G, B, W) the transitions of G batches.
+            rows: (N, D) observations.
+            share: The share of the network that goes into the target network before; 0: none.
+
+        Returns:
+            (N, A) the values of the observations, by the network that has learned.
+        """
+        function = self._learn(batches.shape, rows.shape)
+        values, self._loss = function(
+            tf.constant(batches), tf.constant(rows), tf.constant(share, tf.float32)
+        )
+        result: Float32Array = values.numpy()
+        return result
+
+    @property
+    def loss(self) -> float:
+        """The loss of the last batch, before its optimizer step; NaN before the first."""
+        return float(self._loss)
+
+    def release(self) -> None:
+        """Put what was learned into the Keras variables: here it always is."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -150,6 +151,8 @@ def _import_quietly(preset: Preset) -> None:
         try:
             for module in preset.requires:
                 import_module(module)
+            if "torch" in sys.modules:  # which may have been imported before, with other settings
+                sys.modules["torch"].set_num_threads(1)
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)

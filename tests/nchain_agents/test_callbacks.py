@@ -20,16 +20,35 @@ def test_training_stops_when_the_table_changes_no_more() -> None:
 
     agent = QLearning(gym.make("NChain-v0", slip=0.0), **parameters)
     stop = StopAtConvergence(1e-9, window=2000)
+    assert stop.converged is False
     agent.learn(100_000, callback=stop)
-    assert stop.converged
-    assert agent.num_timesteps < 20_000
+    assert stop.converged is True
+    # episodes end after 1000, 2000, ... steps: it looks after 1000, 3000 and 5000
+    assert agent.num_timesteps == 5000
     # gamma 0.5: staying at the end is worth 10 / (1 - 0.5) = 20
     assert agent.q[4, 0] == pytest.approx(20.0, abs=1e-6)
+
+    patient = StopAtConvergence(1e-9)
+    agent = QLearning(gym.make("NChain-v0", slip=0.0), **parameters)
+    agent.learn(100_000, callback=patient)
+    assert agent.num_timesteps == 21_000  # after 1000, 11,000 and 21,000
 
     trembling = StopAtConvergence(1e-9, window=2000)
     agent = QLearning("NChain-v0", **parameters).learn(20_000, callback=trembling)
     assert not trembling.converged
     assert agent.num_timesteps == 20_000
+
+
+def test_a_change_of_the_tolerance_counts_as_none_and_a_larger_one_does_not() -> None:
+    agent = QLearning("NChain-v0")
+    stop = StopAtConvergence(0.5, window=10)
+    verdicts = []
+    for steps, value in ((5, 0.0), (14, 0.0), (15, 0.75), (24, 0.75), (25, 0.25)):
+        agent.num_timesteps = steps
+        agent.q[2, 1] = value
+        verdicts.append(stop(agent))
+    # it looks after 5, 15 and 25 steps: a change of 0.75 upwards, then one of 0.5 downwards
+    assert verdicts == [True, True, True, True, False]
 
 
 @pytest.mark.parametrize("value", [0, -1, 1.5, "3"])

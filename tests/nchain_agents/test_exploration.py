@@ -18,6 +18,18 @@ from nchain_agents.exploration import (
 Q = np.array([[9.0, 9.0, 9.0, 9.0], [1.0, 3.0, 2.0, 3.0], [0.0, -1.0, 5.0, 4.0]])
 
 
+class Always:
+    """Stands in for a generator: always the same number, counted."""
+
+    def __init__(self, number: float) -> None:
+        self.number = number
+        self.draws = 0
+
+    def random(self) -> float:
+        self.draws += 1
+        return self.number
+
+
 def frequencies(draw: Any, times: int = 20_000) -> Counter[int]:
     return Counter(draw() for _ in range(times))
 
@@ -69,6 +81,40 @@ def test_boltzmann_chooses_in_proportion_to_the_exponential_of_the_value() -> No
         assert_frequency(mixed[action], 20_000, probability)
 
 
+@pytest.mark.parametrize(
+    ("number", "epsilon", "action", "draws"),
+    [
+        (0.0, 0.0, 2, 0),  # nothing is drawn where nothing is explored
+        (0.5, 0.5, 2, 1),  # a number equal to epsilon does not explore
+        (0.0, 0.5, 0, 1),
+        (0.125, 0.5, 1, 1),  # a quarter of the way below epsilon: the second of four
+        (0.4999, 0.5, 3, 1),
+    ],
+)
+def test_a_number_below_epsilon_names_the_action(
+    number: float, epsilon: float, action: int, draws: int
+) -> None:
+    rng: Any = Always(number)
+    assert choose(Q, 2, epsilon, 0.0, rng) == action
+    assert rng.draws == draws
+
+
+@pytest.mark.parametrize(
+    ("number", "action"), [(0.0, 0), (0.2499, 0), (0.25, 1), (0.4999, 1), (0.5, 2), (0.9999, 2)]
+)
+def test_a_number_names_the_action_by_the_shares_of_the_weights(number: float, action: int) -> None:
+    rng: Any = Always(number)
+    # the weights are 1/2, 1/2 and 1, exactly
+    q = np.array([[0.0, 0.0, 0.0], [math.log(0.5), math.log(0.5), 0.0]])
+    assert [math.exp(value) for value in q[1]] == [0.5, 0.5, 1.0]
+    assert boltzmann(q, 1, 1.0, rng) == action
+
+
+def test_an_action_of_no_weight_is_never_taken() -> None:
+    rng: Any = Always(0.0)
+    assert boltzmann(np.array([[-1e6, 0.0]]), 0, 1e-3, rng) == 1
+
+
 def test_boltzmann_does_not_overflow() -> None:
     rng = np.random.default_rng(3)
     assert boltzmann(np.array([[1e6, -1e6, 0.0]]), 0, 1e-3, rng) == 0
@@ -95,6 +141,8 @@ def test_schedules_give_the_values_written_out_by_hand() -> None:
     assert values == pytest.approx([1.0, 0.55, 0.1, 0.1])
     at_once = epsilon_schedule({"initial": 1.0, "final": 0.1, "fraction": 0.0})
     assert [at_once.epsilon(step, 100, 0) for step in (1, 50)] == [0.1, 0.1]
+    soon = epsilon_schedule({"initial": 1.0, "final": 0.5, "fraction": 0.01})
+    assert [soon.epsilon(step, 100, 0) for step in (0, 1, 2)] == [1.0, 0.5, 0.5]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +152,15 @@ def test_schedules_give_the_values_written_out_by_hand() -> None:
         (float("nan"), "got nan"),
         ("0.1", "got '0.1'"),
         ({"initial": 0.5, "decay": 2.0}, r"epsilon \(decay\)"),
-        ({"start": 0.5}, "must be a number, {initial, decay} or"),
+        (
+            {"initial": -1, "final": 0.1, "fraction": 0.5},
+            r"epsilon \(initial\) must be .*, got -1$",
+        ),
+        (
+            {"start": 0.5},
+            r"^epsilon must be a number, {initial, decay} or {initial, final, fraction}, "
+            r"got {'start': 0.5}$",
+        ),
     ],
 )
 def test_a_bad_schedule_is_refused_by_name(epsilon: Any, message: str) -> None:

@@ -233,8 +233,47 @@ def test_posterior_sampling_earns_more_in_its_first_1000_steps_than_going_backwa
     # always backward earns 1603.19, and the best policy 3665.83
     assert np.median(first) > 2000
     assert np.median([agent.episode_returns[0] for agent in known]) > 2500
-    assert known[0]._known is not None
-    assert known[0]._known[4, 0].tolist() == [2.0, 0, 0, 0, 10.0, 0]
+
+
+def test_known_rewards_are_those_of_the_model_and_the_end_is_an_outcome_of_its_own() -> None:
+    chain = PosteriorSampling("NChain-v0", rewards="known")._known
+    assert chain is not None
+    assert chain[4, 0].tolist() == [2.0, 0, 0, 0, 10.0, 0]
+    assert chain[2, 1].tolist() == [2.0, 0, 0, 0, 0, 0]
+    # the goal of FrozenLake, 15, pays 1 and ends the episode, as the holes do for nothing
+    lake = PosteriorSampling("FrozenLake-v1", rewards="known")._known
+    assert lake is not None
+    assert lake.shape == (16, 4, 17)
+    paid = {(14, action, 16): 1.0 for action in (1, 2, 3)}  # down, right and up may slip there
+    assert {tuple(at): lake[tuple(at)] for at in np.argwhere(lake).tolist()} == paid
+
+
+@pytest.mark.parametrize("gamma", [1.0, 1.5, -0.5])
+def test_posterior_sampling_needs_a_discount(gamma: float) -> None:
+    with pytest.raises(ValueError, match=rf"^gamma must be a number in \[0, 1\), got {gamma}$"):
+        PosteriorSampling("NChain-v0", gamma=gamma)
+
+
+def test_the_defaults_are_the_documented_ones() -> None:
+    agent = QLearning("NChain-v0")
+    assert {name: getattr(agent, name) for name in agent.parameters} == {
+        "gamma": 0.95,
+        "learning_rate": 0.1,
+        "visit_power": 0.0,
+        "epsilon": 0.1,
+        "temperature": 0.0,
+        "initial_q": 0.0,
+        "compiled": "auto",
+    }
+    sampler = PosteriorSampling("NChain-v0")
+    assert {name: getattr(sampler, name) for name in sampler.parameters} == {
+        "gamma": 0.95,
+        "prior": 1.0,
+        "resample_every": 20,  # 1 / (1 - gamma)
+        "rewards": "learned",
+        "compiled": "auto",
+    }
+    assert RewardSum("NChain-v0").compiled == "auto"
 
 
 def test_step_sizes_fall_with_the_visits() -> None:

@@ -23,6 +23,7 @@ from nchain_agents import (
     StopAfterEpisodes,
     learn_many,
 )
+from nchain_agents.tabular import loop
 from nchain_agents.tabular.table_agent import TableAgent
 from nchain_agents.tabular.temporal_difference import TemporalDifferenceAgent
 from nchain_env import TabularMDP
@@ -177,6 +178,24 @@ def test_a_second_process_takes_the_machine_code_from_disk() -> None:
         for _ in range(2)
     ]
     assert done[1].stdout.split() == ["1", "0"]
+
+
+def test_machine_code_is_named_by_all_the_code_that_it_holds() -> None:
+    def digest(called: str, caller: str) -> str:
+        names: dict[str, Any] = {}
+        exec(f"def called(x):\n    return {called}\n", names)
+        exec(f"def caller(x):\n    return {caller}\n", names)
+        function, name = loop._compile(names["caller"], {})
+        assert function.py_func.__qualname__ == f"caller_{name}"
+        return name
+
+    digests = [
+        digest(called, caller)
+        for called in ("x + 1", "x + 2", "x - 1")
+        for caller in ("called(x)", "called(x) + 1", "called(x) + 2")
+    ]
+    assert len(set(digests)) == 9
+    assert digest("x + 1", "called(x)") == digests[0]
 
 
 def test_an_interrupted_agent_can_go_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 import copy
 import pickle
+import re
 import subprocess
 import sys
 from typing import Any
@@ -16,6 +17,7 @@ from scipy.stats import binomtest
 
 import nchain_env
 from nchain_env import NChainEnv
+from nchain_env.rendering import Renderer, Snapshot
 
 FORWARD, BACKWARD = 0, 1
 SETTINGS = settings(deadline=None, derandomize=True, max_examples=50)
@@ -249,10 +251,11 @@ def test_refused_calls_leave_the_state_and_the_generator_as_they_were() -> None:
 @pytest.mark.parametrize("render_mode", [None, "ansi"])
 def test_there_is_no_step_before_the_first_reset(render_mode: str | None) -> None:
     env = NChainEnv(render_mode=render_mode)
-    with pytest.raises(ResetNeeded, match=r"reset\(\)"):
+    message = r"^call reset\(\) before the first step\(\) or render\(\)$"
+    with pytest.raises(ResetNeeded, match=message):
         env.step(0)
     if render_mode is not None:
-        with pytest.raises(ResetNeeded, match=r"reset\(\)"):
+        with pytest.raises(ResetNeeded, match=message):
             env.render()
     env.reset(seed=0)
     env.step(0)
@@ -266,11 +269,49 @@ def test_rendering_changes_nothing_about_the_game() -> None:
     assert drawn.reset() == plain.reset()
 
 
+def test_what_is_drawn_is_what_happened(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Snapshot] = []
+    monkeypatch.setattr(Renderer, "draw", lambda _, snapshot: drawn.append(snapshot))
+    env = NChainEnv(n=3, slip=1.0, render_mode="ansi")
+    for options in ({}, {"state": 2}):
+        env.reset(seed=0, options=options)
+        env.render()
+        for action in (BACKWARD, np.array(FORWARD)):
+            env.step(action)  # type: ignore[arg-type]
+            env.render()
+    # every action slips: backward goes forward, and forward goes back for 2
+    assert drawn == [
+        Snapshot(n=3, state=0, action=None, slipped=False, reward=0.0, steps=0, total=0.0),
+        Snapshot(n=3, state=1, action=BACKWARD, slipped=True, reward=0.0, steps=1, total=0.0),
+        Snapshot(n=3, state=0, action=FORWARD, slipped=True, reward=2.0, steps=2, total=2.0),
+        Snapshot(n=3, state=2, action=None, slipped=False, reward=0.0, steps=0, total=0.0),
+        Snapshot(n=3, state=2, action=BACKWARD, slipped=True, reward=10.0, steps=1, total=10.0),
+        Snapshot(n=3, state=0, action=FORWARD, slipped=True, reward=2.0, steps=2, total=12.0),
+    ]
+
+
+def test_an_environment_may_be_closed_twice_and_drawn_again() -> None:
+    env = seeded(render_mode="ansi")
+    picture = env.render()
+    for _ in range(2):
+        env.close()
+    assert env.render() == picture
+
+
 def test_rendering_without_a_render_mode_warns() -> None:
     env = seeded()
-    with pytest.warns(UserWarning, match="render mode"):
+    advice = (
+        "WARN: render() does nothing without a render mode: "
+        'gym.make("NChain-v0", render_mode="rgb_array")'
+    )
+    with pytest.warns(UserWarning, match=re.escape(advice)):
         assert env.render() is None
     env.close()
+
+
+def test_f_goes_forward_and_b_backward_when_played() -> None:
+    env = gym.make("NChain-v0")
+    assert env.get_wrapper_attr("get_keys_to_action")() == {"f": FORWARD, "b": BACKWARD}
 
 
 def in_a_new_process(program: str) -> str:

@@ -1,6 +1,7 @@
 import copy
 import itertools
 import pickle
+import re
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nchain_env import NChainEnv, NChainVectorEnv
+from nchain_env.rendering import Renderer, Snapshot
 
 MODES = list(AutoresetMode)
 SETTINGS = settings(deadline=None, derandomize=True, max_examples=100)
@@ -246,6 +248,15 @@ def test_episodes_are_truncated_after_a_thousand_steps_each_by_its_own_count() -
     assert env.step(actions)[3].tolist() == [False, True, False]
 
 
+def test_without_arguments_it_is_one_default_chain_for_a_thousand_steps() -> None:
+    env, scalar = NChainVectorEnv(), NChainEnv()
+    assert env.num_envs == 1
+    assert env.P == scalar.P
+    assert env.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
+    env.reset(seed=0)
+    assert [env.step([0])[3].item() for _ in range(1001)] == [False] * 999 + [True, False]
+
+
 def test_without_a_time_limit_nothing_is_truncated() -> None:
     env = NChainVectorEnv(2, max_episode_steps=None)
     env.reset(seed=0)
@@ -401,6 +412,22 @@ def test_a_bad_argument_is_named_with_its_value(name: str, value: Any) -> None:
         gym.make_vec("NChain-v0", **{name: value})
 
 
+def test_an_unknown_autoreset_mode_is_refused_with_the_known_ones() -> None:
+    message = (
+        "autoreset_mode must be an AutoresetMode or one of 'NextStep', 'SameStep', 'Disabled', "
+        "got 'never'"
+    )
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        NChainVectorEnv(autoreset_mode="never")
+
+
+def test_lists_of_unequal_lengths_are_no_actions_of_one_environment() -> None:
+    env = NChainVectorEnv(1)
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match=r"^actions must have shape \(1,\), got "):
+        env.step([[0], [0, 1]])
+
+
 def test_an_unknown_argument_is_refused() -> None:
     with pytest.raises(TypeError, match="lenght"):
         gym.make_vec("NChain-v0", lenght=3)
@@ -434,8 +461,8 @@ BAD_RESETS: list[tuple[Any, type[Exception], str]] = [
     ({"state": 5}, ValueError, "state.*got 5"),
     ({"state": -1}, ValueError, "state.*got -1"),
     ({"state": [0, 1, 2]}, ValueError, r"state.*got \[0, 1, 2\]"),
-    ({"stat": 1}, ValueError, "options .*'state', got .*stat"),
-    ([("state", 1)], TypeError, "options must be a dictionary"),
+    ({"stat": 1}, ValueError, "may hold only 'state', got stat$"),
+    ([("state", 1)], TypeError, "must be a dictionary"),
 ]
 
 
@@ -449,7 +476,7 @@ def test_refused_calls_leave_everything_as_it_was(mode: AutoresetMode) -> None:
             with pytest.raises(error, match=f"^actions must .*{message}"):
                 env.step(actions)
         for options, error, message in BAD_RESETS:
-            with pytest.raises(error, match=message):
+            with pytest.raises(error, match=f"^options.*{message}"):
                 env.reset(seed=1, options=options)
         for seed in (-1, 1.5, "1", [1, 2, 3]):
             with pytest.raises(Error, match="Seed"):
@@ -477,7 +504,11 @@ def test_stepping_an_ended_environment_without_autoreset_is_an_error_of_both_kin
     assert env.step([0, 0, 0])[3].tolist() == [True, False, True]
     before = snapshot(env)
     for error in (AssertionError, ResetNeeded):
-        with pytest.raises(error, match=r"reset_mask.*\[0, 2\]"):
+        message = (
+            "call reset(options={'reset_mask': ...}) before the next step: "
+            "the episodes of environments [0, 2] have ended"
+        )
+        with pytest.raises(error, match=f"^{re.escape(message)}$"):
             env.step([0, 0, 0])
     assert_same(snapshot(env), before)
     env.reset(options={"reset_mask": np.array([True, False, False])})
@@ -490,13 +521,14 @@ def test_stepping_an_ended_environment_without_autoreset_is_an_error_of_both_kin
 def test_there_is_no_step_before_the_first_reset_and_that_resets_all() -> None:
     env = NChainVectorEnv(2, render_mode="ansi")
     some, every = np.array([True, False]), np.array([True, True])
-    with pytest.raises(ResetNeeded):
+    message = r"^call reset\(\) before the first step\(\) or render\(\)$"
+    with pytest.raises(ResetNeeded, match=message):
         env.step([0, 0])
-    with pytest.raises(ResetNeeded):
+    with pytest.raises(ResetNeeded, match=message):
         env.render()
-    with pytest.raises(ResetNeeded):
+    with pytest.raises(ResetNeeded, match=r"^the first reset\(\) must reset all environments$"):
         env.reset(seed=0, options={"reset_mask": some})
-    with pytest.raises(ResetNeeded):
+    with pytest.raises(ResetNeeded, match=message):
         env.step([0, 0])
     env.reset(seed=0, options={"reset_mask": every})
     env.step([0, 0])
@@ -548,9 +580,39 @@ def test_pictures_can_be_recorded_and_a_drawn_environment_copied(tmp_path: Path)
 def test_rendering_without_a_render_mode_warns() -> None:
     env = NChainVectorEnv(2)
     env.reset(seed=0)
-    with pytest.warns(UserWarning, match="render mode"):
+    advice = (
+        "WARN: render() does nothing without a render mode: "
+        'gym.make_vec("NChain-v0", render_mode="rgb_array")'
+    )
+    with pytest.warns(UserWarning, match=re.escape(advice)):
         assert env.render() is None
     env.close()
+
+
+def test_what_is_drawn_is_what_happened(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Snapshot] = []
+    monkeypatch.setattr(Renderer, "draw", lambda _, snapshot: drawn.append(snapshot))
+    env = NChainVectorEnv(2, n=3, slip=1.0, render_mode="ansi")
+    env.reset(seed=0)
+    env.render()
+    env.step([1, 0])
+    env.render()
+    env.reset(options={"reset_mask": np.array([False, True])})
+    env.render()
+    # every action slips: backward goes forward, and forward goes back for 2
+    fresh = Snapshot(n=3, state=0, action=None, slipped=False, reward=0.0, steps=0, total=0.0)
+    ahead = Snapshot(n=3, state=1, action=1, slipped=True, reward=0.0, steps=1, total=0.0)
+    back = Snapshot(n=3, state=0, action=0, slipped=True, reward=2.0, steps=1, total=2.0)
+    assert drawn == [fresh, fresh, ahead, back, ahead, fresh]
+
+
+def test_an_environment_may_be_drawn_again_after_its_drawing_was_released() -> None:
+    env = NChainVectorEnv(2, render_mode="ansi")
+    env.reset(seed=0)
+    pictures = env.render()
+    for _ in range(2):
+        env.close_extras()
+    assert env.render() == pictures
 
 
 def test_episode_statistics_follow_masked_resets() -> None:

@@ -1,0 +1,373 @@
+"""KerasDQN's whole training loop as one compiled JAX program, on an outcome table.
+
+It takes the same random numbers as stepping does, in the same order: they are drawn beforehand with
+NumPy, and the generators are set to where stepping would have left them. So both learn the same,
+up to the rounding of single precision.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+
+from nchain_agents.deep.jax import State
+from nchain_agents.deep.replay import spanned
+from nchain_agents.model_env import ModelEnv
+from nchain_env.checks import integer
+
+if TYPE_CHECKING:
+    from nchain_agents.deep.keras_dqn import KerasDQN
+
+# So many steps are taken, and about so many random numbers drawn, at a time.
+_STEPS, _NUMBERS = 50_000, 2_000_000
+
+
+class Table(NamedTuple):
+    """A process and its time limit."""
+
+    next_state: Any  # (S, A, K)
+    reward: Any  # (S, A, K)
+    terminated: Any  # (S, A, K)
+    cumulative: Any  # (S, A, K), split
+    initial: Any  # (S,) cumulative, split
+    limit: Any
+
+
+class Numbers(NamedTuple):
+    """The random numbers of up to n steps."""
+
+    env: Any  # (2 n,), split: one a step and one a reset
+    explore: Any  # (n,) compared with epsilon
+    action: Any  # (n,) the action taken then
+    index: Any  # (U, G, B) the transitions that each of U updates learns from
+
+
+class Plan(NamedTuple):
+    """What is known of up to n steps beforehand."""
+
+    count: Any  # how many steps are taken
+    row: Any  # (n,) where the transition is kept
+    epsilon: Any  # (n,) before the decay by episodes
+    decay: Any  # (n,) the factor for each episode
+    due: Any  # (n,) whether the network learns after the step
+    share: Any  # (n,) how far the target network moves before that
+
+
+class Carry(NamedTuple):
+    """What a step hands to the next."""
+
+    step: Any  # since the program began
+    state: State
+    rows: Any  # (T, 1, W) the replay buffer
+    place: Any  # the state of the process
+    elapsed: Any  # steps since the last reset
+    episodes: Any  # finished in all
+    used: Any  # how many of the numbers for the environment
+    updates: Any  # how many of the updates' rows of indices
+    loss: Any
+    ended: Any  # whether the last step ended an episode
+    outcomes: Any  # (n,) which of the S A K outcomes each step had
+    ends: Any  # (n,) whether it ended an episode
+
+
+class Program:
+    """The training loop of one agent.
+
+    Args:
+        agent: A KerasDQN on JAX, on one environment that samples an outcome table.
+
+    Raises:
+        ValueError: The environment is not such a one; the message says why.
+    """
+
+    def __init__(self, agent: KerasDQN) -> None:
+        self._agent = agent
+        self._env = ModelEnv(agent.env)
+        if not hasattr(agent.env.unwrapped, "s"):
+            raise ValueError("env must keep its state in `s`, as toy-text's do")
+        mdp = self._env.mdp
+        self.table = Table(
+            np.asarray(mdp.next_state, np.int32),
+            np.asarray(mdp.reward, np.float32),
+            mdp.terminated,
+            _split(mdp.cumulative),
+            _split(mdp.cumulative_initial),
+            np.int32(min(self._env.max_episode_steps, 2**31 - 1)),
+        )
+        self._rewards = mdp.reward.ravel()
+        per_step = 2 + agent._updates * agent.batch_size / agent.train_freq
+        self.chunk = max(min(_STEPS, int(_NUMBERS / per_step)), 1)
+        self._run = jax.jit(self.run, static_argnames="stop")
+        together = jax.vmap(partial(self.run, stop=False), in_axes=(0, 0, 0, None))
+        self.run_together = jax.jit(together)
+
+    def learn(self, end: int, on_episode: Callable[[], bool] | None) -> None:
+        """Learn until `num_timesteps` is `end`, or `on_episode` after an episode returns False."""
+        agent, stop = self._agent, on_episode is not None
+        # a program that stops where an episode does is not given many steps more than that
+        chunk = min(self.chunk, max(int(self.table.limit), 100)) if stop else self.chunk
+        carry = self.begin(chunk)
+        while agent.num_timesteps < end:
+            plan, (numbers,) = draw([self], end, chunk)
+            try:
+                carry = jax.block_until_ready(self._run(carry, self.table, numbers, plan, stop))
+            except BaseException:  # as if never begun
+                self.rewind(0, 0)
+                raise
+            self.take_note(carry, plan)
+            if stop or agent.num_timesteps >= end:
+                self.finish(carry)
+            if on_episode is not None and carry.ended:
+                if not on_episode():
+                    return
+                carry = self.begin(chunk)
+
+    def run(self, carry: Carry, table: Table, numbers: Numbers, plan: Plan, stop: bool) -> Carry:
+        """Take the planned steps, or those to the end of an episode: a pure function."""
+        agent, learner = self._agent, self._agent._learner
+
+        def goes_on(carry: Carry) -> Any:
+            more = carry.step < plan.count
+            return more & ~carry.ended if stop else more
+
+        def look(place: Any) -> Any:
+            return jnp.asarray(place, jnp.float32)[None, None]
+
+        def update(carry: Carry) -> Carry:
+            index = numbers.index[carry.updates]
+            newest = plan.row[carry.step][None]
+            batches = spanned(
+                carry.rows, index, jnp.zeros_like(index), newest, agent.gamma, agent.n_steps, jnp
+            )
+            state, _, loss = learner.pure_learn(
+                carry.state, batches, look(carry.place), plan.share[carry.step]
+            )
+            return carry._replace(state=state, loss=loss, updates=carry.updates + 1)
+
+        def step(carry: Carry) -> Carry:
+            i, s = carry.step, carry.place
+            epsilon = plan.epsilon[i]
+            if agent.exploration_decay != 1.0:
+                epsilon *= plan.decay[i] ** (carry.episodes + 1)
+            values = learner.pure_values(carry.state.trainable, carry.state.fixed, look(s))
+            a = jnp.where(numbers.explore[i] < epsilon, numbers.action[i], values[0].argmax())
+            k = _first_above(_at(table.cumulative, (s, a)), _at(numbers.env, carry.used))
+            reached, terminated = table.next_state[s, a, k], table.terminated[s, a, k]
+            ended = terminated | (carry.elapsed + 1 >= table.limit)
+            discount = jnp.where(terminated, 0.0, agent.gamma)
+            row = jnp.stack(
+                [
+                    jnp.asarray(number, jnp.float32)
+                    for number in (s, reached, a, table.reward[s, a, k], discount, ended)
+                ]
+            )
+            start = _first_above(table.initial, _at(numbers.env, carry.used + 1))
+            actions, outcomes = table.next_state.shape[1:]
+            carry = carry._replace(
+                rows=carry.rows.at[plan.row[i], 0].set(row),
+                place=jnp.where(ended, start, reached).astype(jnp.int32),
+                elapsed=jnp.where(ended, 0, carry.elapsed + 1),
+                episodes=carry.episodes + ended,
+                used=carry.used + 1 + ended,
+                ended=ended,
+                outcomes=carry.outcomes.at[i].set((s * actions + a) * outcomes + k),
+                ends=carry.ends.at[i].set(ended),
+            )
+            carry = jax.lax.cond(plan.due[i], update, lambda carry: carry, carry)
+            return carry._replace(step=i + 1)
+
+        zero = jnp.int32(0)
+        carry = carry._replace(step=zero, used=zero, updates=zero, ended=jnp.bool_(False))
+        last: Carry = jax.lax.while_loop(goes_on, step, carry)
+        return last
+
+    def begin(self, chunk: int) -> Carry:
+        """Return what the agent's first step starts from."""
+        agent = self._agent
+        place, elapsed = self._env.position
+        return Carry(
+            step=np.int32(0),
+            state=agent._learner.state,
+            rows=agent._replay.rows,
+            place=np.int32(place),
+            elapsed=np.int32(elapsed),
+            episodes=np.int32(len(agent.episode_returns)),
+            used=np.int32(0),
+            updates=np.int32(0),
+            loss=np.float32(agent._learner.loss),
+            ended=np.bool_(False),
+            outcomes=np.zeros(chunk, np.int32),
+            ends=np.zeros(chunk, np.bool_),
+        )
+
+    def plan(self, end: int, chunk: int) -> Plan:
+        """Return what is known of the next steps: `chunk` of them, or fewer at the end."""
+        agent = self._agent
+        count = min(chunk, end - agent.num_timesteps)
+        before = agent.num_timesteps + np.arange(chunk)  # steps before each step
+        calls = agent._calls + 1 + np.arange(chunk)
+        due = agent._due(calls, before + 1)
+        epsilon, decay = agent._epsilon_at(before, end)
+        return Plan(
+            np.int32(count),
+            ((agent._replay.added[0] + np.arange(chunk)) % len(agent._replay.rows)).astype(
+                np.int32
+            ),
+            epsilon.astype(np.float32),
+            decay.astype(np.float32),
+            due,
+            np.where(due, agent._target_share(calls), 0.0).astype(np.float32),
+        )
+
+    def numbers(self, plan: Plan) -> Numbers:
+        """Draw the random numbers for the planned steps."""
+        agent, count = self._agent, int(plan.count)
+        self._before = (
+            agent.np_random.bit_generator.state,
+            self._env.np_random.bit_generator.state,
+        )
+        chunk, due = len(plan.due), plan.due[:count]
+        batch = agent._updates * agent.batch_size
+        self._offsets = np.concatenate([[0], np.cumsum(2 + batch * due)])
+        flat = agent.np_random.random(int(self._offsets[-1]))
+        at = self._offsets[:-1]
+        (updates,) = np.nonzero(due)
+        # each update learns from what is kept by then
+        kept = np.minimum(agent._replay.added[0] + updates + 1, len(agent._replay.rows))
+        uniform = flat[at[updates, None] + 2 + np.arange(batch)]
+        index = np.zeros((chunk // agent.train_freq + 1, batch), np.int32)
+        index[: len(updates)] = uniform * kept[:, None]
+        return Numbers(
+            _split(_padded(self._env.np_random.random(2 * count), 2 * chunk)),
+            _padded(flat[at], chunk).astype(np.float32),
+            _padded(flat[at + 1] * agent._num_actions, chunk).astype(np.int32),
+            index.reshape(len(index), agent._updates, agent.batch_size),
+        )
+
+    def take_note(self, carry: Carry, plan: Plan) -> None:
+        """Count the steps that were taken, and set the generators to where stepping leaves them."""
+        agent, count = self._agent, int(carry.step)
+        self.rewind(int(self._offsets[count]), int(carry.used))
+        agent.num_timesteps += count
+        agent._calls += count
+        agent._replay.added += count
+        rewards = self._rewards[np.asarray(carry.outcomes[:count])]
+        begin = 0
+        for end in (np.flatnonzero(carry.ends[:count]) + 1).tolist():
+            agent.episode_returns.append(agent._returns[0] + rewards[begin:end].sum())
+            agent._returns[0], begin = 0.0, end
+        agent._returns[0] += rewards[begin:].sum()
+        # the last step's: an episode that ended with it does not count yet
+        episodes = len(agent.episode_returns) - int(carry.ended)
+        decay = float(plan.decay[count - 1]) ** (episodes + 1)
+        agent._epsilon = decay * float(plan.epsilon[count - 1])
+
+    def rewind(self, agent_numbers: int, env_numbers: int) -> None:
+        """Put back all but so many of the random numbers drawn last."""
+        generators = (self._agent.np_random, self._env.np_random)
+        for generator, state, used in zip(
+            generators, self._before, (agent_numbers, env_numbers), strict=True
+        ):
+            generator.bit_generator.state = state
+            generator.random(used)
+
+    def finish(self, carry: Carry) -> None:
+        """Give the agent and its environment what came of it."""
+        agent = self._agent
+        agent._learner.state = carry.state
+        agent._learner.last_loss = carry.loss
+        agent._replay.rows = np.array(carry.rows)
+        self._env.position = int(carry.place), int(carry.elapsed)
+        agent._observation = int(carry.place)
+        agent._learner.release()
+
+
+def learn_together(agents: Sequence[KerasDQN], total_timesteps: int) -> None:
+    """Let agents that differ in nothing but their seeds learn at the same time, on JAX.
+
+    Each learns what it would learn by itself with `learn`, up to rounding; the work is vectorised
+    over the agents (`jax.vmap`).
+
+    Args:
+        agents: KerasDQN agents with the same hyperparameters, that have taken the same number of
+            steps, on environments with outcome tables of the same shape.
+        total_timesteps: The number of environment steps of each, at least 1.
+
+    Raises:
+        ValueError: An agent cannot be compiled, or the agents differ.
+    """
+    integer("total_timesteps", total_timesteps, 1)
+    if not agents or len({id(agent.env.unwrapped) for agent in agents}) < len(agents):
+        raise ValueError("agents must be at least one, and have an environment each")
+    if len({_kind(agent) for agent in agents}) > 1:
+        raise ValueError("agents must have the same hyperparameters, networks and numbers of steps")
+    for agent in agents:
+        agent._begin()
+    programs = [agent._compiled_program(True) for agent in agents]
+    if len({program.table.next_state.shape for program in programs}) > 1:
+        raise ValueError("agents must have environments with tables of the same shape")
+    chunk = max(programs[0].chunk // len(programs), 1)
+    tables = _stack([program.table for program in programs])
+    carries = _stack([program.begin(chunk) for program in programs])
+    end = agents[0].num_timesteps + total_timesteps
+    while agents[0].num_timesteps < end:
+        plan, numbers = draw(programs, end, chunk)
+        carries = programs[0].run_together(carries, tables, _stack(numbers), plan)
+        noted = jax.tree.map(np.asarray, carries._replace(state=None, rows=None))
+        for i, program in enumerate(programs):
+            program.take_note(_part(noted, i), plan)
+    for i, program in enumerate(programs):
+        program.finish(_part(carries, i))
+
+
+def _kind(agent: KerasDQN) -> str:
+    """What agents that learn together must have in common."""
+    parameters = {name: getattr(agent, name) for name in agent.parameters}
+    shapes = [variable.shape for variable in agent._network.variables]
+    added = agent._replay.added.tolist()
+    return json.dumps([parameters, agent.num_timesteps, agent._calls, added, shapes])
+
+
+def _stack(trees: list[Any]) -> Any:
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
+def _part(tree: Any, i: int) -> Any:
+    return jax.tree.map(lambda leaf: leaf[i], tree)
+
+
+def draw(programs: Sequence[Program], end: int, chunk: int) -> tuple[Plan, list[Numbers]]:
+    """Return the plan, which all programs share, and the random numbers of each."""
+    plan = programs[0].plan(end, chunk)
+    return plan, [program.numbers(plan) for program in programs]
+
+
+def _split(numbers: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int32], ...]:
+    """Return numbers in [0, 1] as two integers each, in single precision's stead.
+
+    Random numbers are multiples of 2^-53, so comparing them with thresholds rounded up to such
+    is exact.
+    """
+    whole = np.minimum(np.ceil(numbers * 2.0**53), 2.0**53).astype(np.int64)
+    return (whole >> 27).astype(np.int32), (whole & (2**27 - 1)).astype(np.int32)
+
+
+def _at(pair: tuple[Any, ...], index: Any) -> tuple[Any, ...]:
+    return tuple(part[index] for part in pair)
+
+
+def _first_above(thresholds: tuple[Any, ...], number: tuple[Any, ...]) -> Any:
+    """Return the place of the first threshold above the number, as `categorical_sample` does."""
+    (high, low), (number_high, number_low) = thresholds, number
+    return ((high > number_high) | ((high == number_high) & (low > number_low))).argmax()
+
+
+def _padded(values: npt.NDArray[Any], length: int) -> npt.NDArray[Any]:
+    return np.concatenate([values, np.zeros(length - len(values), values.dtype)])

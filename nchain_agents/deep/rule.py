@@ -1,0 +1,82 @@
+"""The arithmetic of DQN, in `keras.ops`: the same lines on every backend."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from keras import ops
+
+LOSSES = ("huber", "mse")
+
+
+class Rule(NamedTuple):
+    """How the network learns from a batch.
+
+    Args:
+        loss: "huber" or "mse".
+        double_q: Let the learning network choose the action that the target network values.
+        max_grad_norm: The norm to which gradients are clipped.
+        tau: The share of the network that goes into the target network each time.
+    """
+
+    loss: str = "huber"
+    double_q: bool = False
+    max_grad_norm: float = 10.0
+    tau: float = 1.0
+
+
+def targets(rewards: Any, discounts: Any, following: Any, chooser: Any = None) -> Any:
+    """Return what the values of the actions should be, (B,).
+
+    Args:
+        rewards: (B,) the rewards until the observation reached.
+        discounts: (B,) what the values there count for: gamma^steps, 0 after a terminal step.
+        following: (B, A) the target network's values there.
+        chooser: (B, A) the learning network's, for double Q-learning; None takes the maximum.
+
+    Source: Mnih et al. 2015, Human-level control through deep reinforcement learning, Nature 518;
+        van Hasselt et al. 2016, Deep Reinforcement Learning with Double Q-learning, equation 4.
+    """
+    if chooser is None:
+        best = ops.max(following, axis=1)
+    else:
+        best = chosen(following, ops.argmax(chooser, axis=1))
+    return ops.stop_gradient(rewards + discounts * best)
+
+
+def chosen(values: Any, actions: Any) -> Any:
+    """Return the values of the actions, (B,), out of those of all, (B, A)."""
+    # a sum over a mask compiles to less than a gather does, backward above all
+    mask = ops.one_hot(ops.cast(actions, "int32"), values.shape[-1], dtype=values.dtype)
+    return ops.sum(values * mask, axis=1)
+
+
+def mean_loss(loss: str, errors: Any) -> Any:
+    """Return the mean loss of the TD errors, (B,): e^2, or Huber's with its bend at 1.
+
+    Source: Huber 1964, Robust Estimation of a Location Parameter; torch's `smooth_l1_loss`.
+    """
+    if loss == "mse":
+        return ops.mean(errors * errors)
+    size = ops.abs(errors)
+    return ops.mean(ops.where(size < 1.0, 0.5 * errors * errors, size - 0.5))
+
+
+def clipped(gradients: list[Any], max_norm: float) -> list[Any]:
+    """Return the gradients scaled so that their common norm is at most `max_norm`.
+
+    Source: Pascanu et al. 2013, On the difficulty of training recurrent neural networks; the
+        1e-6 is that of torch's `clip_grad_norm_`.
+    """
+    norm = ops.sqrt(sum(ops.sum(gradient * gradient) for gradient in gradients))
+    scale = ops.minimum(max_norm / (norm + 1e-6), 1.0)
+    return [gradient * scale for gradient in gradients]
+
+
+def moved(target: Any, source: Any, share: Any) -> Any:
+    """Return the target's weights after they went the share of the way to the source's.
+
+    Source: Polyak averaging, as in Lillicrap et al. 2016, Continuous control with deep
+        reinforcement learning, algorithm 1.
+    """
+    return (1.0 - share) * target + share * source

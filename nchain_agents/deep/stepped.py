@@ -1,0 +1,87 @@
+"""KerasDQN's training loop, a step at a time: for any environment, on any backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nchain_agents.deep.encoding import Float32Array
+from nchain_agents.deep.worlds import Step
+
+if TYPE_CHECKING:
+    from nchain_agents.deep.keras_dqn import KerasDQN
+
+
+def learn_stepped(agent: KerasDQN, end: int, on_episode: Callable[[], bool] | None) -> None:
+    """Learn until `num_timesteps` is `end`, or `on_episode` after an episode returns False.
+
+    Raises:
+        ValueError: A reward or an observation is NaN or infinite.
+    """
+    num_envs, encoding = agent._world.num_envs, agent._encoding
+    rows = encoding.rows(agent._observation, num_envs)
+    _check(agent, rows, "observation")
+    # the action values of `rows`, where they came with the last update
+    values: Float32Array | None = None
+    while agent.num_timesteps < end:
+        epsilon, decay = agent._epsilon_at(agent.num_timesteps, end)
+        agent._epsilon = float(epsilon * decay ** (len(agent.episode_returns) + 1))
+        uniform = agent.np_random.random((2, num_envs))
+        if values is None and (uniform[0] >= agent._epsilon).any():
+            values = agent._learner.values(rows)
+        greedy = 0 if values is None else values.argmax(axis=1)
+        actions = agent._explore(uniform, agent._epsilon, greedy)
+        step = agent._world.step(actions)
+        _count(agent, step)
+        agent._replay.add(
+            rows, step.reached, actions, step.rewards, step.terminated, step.ended, step.valid
+        )
+        rows, any_ended = step.reached, step.ended.any()
+        if any_ended:
+            rows = encoding.rows(step.following, num_envs)
+            _check(agent, rows, "observation")
+        values = _learn(agent, rows)
+        if on_episode is not None and any_ended:
+            agent._learner.release()
+            if not on_episode():
+                return
+
+
+def _count(agent: KerasDQN, step: Step) -> None:
+    """Take note of a step."""
+    rewards = step.rewards
+    _check(agent, rewards, "reward")
+    _check(agent, step.reached, "observation")
+    agent._calls += 1
+    if step.valid is None:
+        agent.num_timesteps += 1
+    else:
+        agent.num_timesteps += int(np.count_nonzero(step.valid))
+        rewards = np.where(step.valid, rewards, 0.0)
+    agent._returns += rewards
+    agent._observation = step.following
+    if step.ended.any():
+        agent.episode_returns.extend(agent._returns[step.ended].tolist())
+        agent._returns[step.ended] = 0.0
+
+
+def _check(agent: KerasDQN, numbers: npt.NDArray[Any], what: str) -> None:
+    if not np.isfinite(numbers).all():
+        agent._observation = None  # the next call of `learn` begins new episodes
+        raise ValueError(
+            f"env gave the {what} {numbers.squeeze()} at step {agent.num_timesteps + 1}; "
+            "it must be finite, and training has stopped there"
+        )
+
+
+def _learn(agent: KerasDQN, rows: Float32Array) -> Float32Array | None:
+    """Learn where it is time to, and return the values of `rows` after that."""
+    if not agent._due(agent._calls, agent.num_timesteps):
+        return None
+    uniform = agent.np_random.random((agent._updates, agent.batch_size))
+    batches, share = agent._replay.sample(uniform), agent._target_share(agent._calls)
+    values: Float32Array = agent._learner.learn(batches, rows, share)
+    return values

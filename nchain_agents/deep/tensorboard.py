@@ -1,0 +1,57 @@
+"""Training as TensorBoard shows it, under stable-baselines3's names."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+import numpy as np
+
+from nchain_agents.agent import Agent
+
+
+class TensorBoard:
+    """Writes what happens to event files: pass it as `callback`, and close it afterwards.
+
+    At the end of each episode come `rollout/ep_rew_mean` (the mean return of the last 100),
+    `rollout/exploration_rate`, `train/loss` (of the last batch) and `time/fps` (steps a second
+    since the first episode's end), over the steps. Look at them with `tensorboard --logdir DIR`.
+
+    Args:
+        log_dir: The folder to write to.
+
+    Raises:
+        ModuleNotFoundError: TensorBoard is not installed.
+    """
+
+    def __init__(self, log_dir: str | os.PathLike[str]) -> None:
+        try:
+            from tensorboard.summary import Writer
+        except ModuleNotFoundError as missing:
+            raise ModuleNotFoundError(
+                f"TensorBoard logging needs {missing.name}: pip install tensorboard",
+                name=missing.name,
+            ) from missing
+        self._writer: Any = Writer(os.fspath(log_dir))
+        self._begin: tuple[float, int] | None = None
+
+    def __call__(self, agent: Agent) -> None:
+        """Write down how the agent does."""
+        step, now = agent.num_timesteps, time.perf_counter()
+        scalars = {"rollout/ep_rew_mean": float(np.mean(agent.episode_returns[-100:]))}
+        if hasattr(agent, "epsilon"):
+            scalars["rollout/exploration_rate"] = float(agent.epsilon)
+        if hasattr(agent, "last_loss"):
+            scalars["train/loss"] = float(agent.last_loss)
+        if self._begin is None:
+            self._begin = now, step
+        elif now > self._begin[0]:
+            scalars["time/fps"] = (step - self._begin[1]) / (now - self._begin[0])
+        for name, value in scalars.items():
+            if np.isfinite(value):
+                self._writer.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Write what is left, and close the file."""
+        self._writer.close()

@@ -1,0 +1,108 @@
+"""One environment or a vector of them, stepped the same way."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+from gymnasium.vector import AutoresetMode, VectorEnv
+
+from nchain_agents.deep.encoding import Encoding, Float32Array
+from nchain_env.mdp import BoolArray, FloatArray
+
+
+class Step(NamedTuple):
+    """What a step of N environments brought."""
+
+    reached: Float32Array  # (N, D), the last observations of episodes that ended among them
+    rewards: FloatArray  # (N,)
+    terminated: BoolArray  # (N,)
+    ended: BoolArray  # (N,) terminated or truncated
+    valid: BoolArray | None  # (N,) False where it was a reset, which nobody learns from; None: all
+    following: Any  # the observations to act on next, as the environment gave them
+
+
+class SingleWorld:
+    """A Gymnasium environment.
+
+    Args:
+        env: The environment.
+    """
+
+    num_envs = 1
+
+    def __init__(self, env: gym.Env[Any, Any]) -> None:
+        self._env = env
+        self.observation_space, self.action_space = env.observation_space, env.action_space
+        self.encoding = Encoding(self.observation_space)
+
+    def restart(self) -> None:
+        """Forget what was going on before a reset of all environments."""
+
+    def step(self, actions: npt.NDArray[np.int64]) -> Step:
+        """Take one step, and begin a new episode where one ended."""
+        reached, reward, terminated, truncated, _ = self._env.step(int(actions[0]))
+        ended = bool(terminated or truncated)
+        rows = self.encoding.rows(reached, 1)
+        following = self._env.reset()[0] if ended else reached
+        rewards = np.array([reward], dtype=np.float64)
+        return Step(rows, rewards, np.array([terminated]), np.array([ended]), None, following)
+
+
+class VectorWorld:
+    """A Gymnasium vector environment, in any autoreset mode.
+
+    Args:
+        env: The environment.
+
+    Raises:
+        ValueError: Its metadata do not say in which mode it is.
+    """
+
+    def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:
+        self._env = env
+        self.num_envs = env.num_envs
+        self.observation_space = env.single_observation_space
+        self.action_space = env.single_action_space
+        self.encoding = Encoding(self.observation_space)
+        mode = env.metadata.get("autoreset_mode")
+        if not isinstance(mode, AutoresetMode):
+            raise ValueError(
+                f"env must have an AutoresetMode as metadata['autoreset_mode'], got {mode!r}"
+            )
+        self._mode = mode
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget what was going on before a reset of all environments."""
+        # where the next step is a reset
+        self._resets = np.zeros(self.num_envs, dtype=np.bool_)
+
+    def step(self, actions: npt.NDArray[np.int64]) -> Step:
+        """Take one step in each environment, and begin new episodes where some ended."""
+        seen, rewards, terminated, truncated, infos = self._env.step(actions)
+        valid = ~self._resets
+        terminated = np.asarray(terminated, dtype=np.bool_)
+        ended = (terminated | np.asarray(truncated, dtype=np.bool_)) & valid
+        reached = self.encoding.rows(seen, self.num_envs)
+        if self._mode is AutoresetMode.NEXT_STEP:
+            self._resets = ended
+        elif ended.any():
+            if self._mode is AutoresetMode.SAME_STEP:
+                for i in np.flatnonzero(ended):
+                    reached[i] = self.encoding.rows(infos["final_obs"][i], 1)
+            else:
+                # a copy of the mask: Gymnasium takes it out of the dictionary, and may keep it
+                seen, _ = self._env.reset(options={"reset_mask": ended.copy()})
+        rewards = np.array(rewards, dtype=np.float64)
+        return Step(reached, rewards, terminated, ended, valid, seen)
+
+
+World = SingleWorld | VectorWorld
+
+
+def world_of(env: Any) -> World:
+    """Return an environment or a vector environment, to be stepped as one or the other."""
+    return VectorWorld(env) if isinstance(env, VectorEnv) else SingleWorld(env)

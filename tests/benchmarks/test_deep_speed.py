@@ -1,0 +1,224 @@
+"""How fast KerasDQN is beside the tutorial's loop and stable-baselines3, on one core each.
+
+    pytest tests/benchmarks/test_deep_speed.py -m slow -s
+
+prints a table of ratios at the end. Each learner has a process of its own, and they take turns.
+Nothing here fails for being slow.
+"""
+
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+Table = list[tuple[str, str, str]]
+ROUNDS = 5
+ONLINE: dict[str, Any] = {
+    "gamma": 0.95,
+    "learning_rate": 1e-3,
+    "buffer_size": 1,
+    "batch_size": 1,
+    "learning_starts": 0,
+    "train_freq": 1,
+    "target_update_interval": 1,
+    "exploration_initial_eps": 0.5,
+    "exploration_final_eps": 0.5,
+    "exploration_decay": 0.999,
+    "loss": "mse",
+    "net_arch": [10],
+    "activation": "sigmoid",
+}
+FULL: dict[str, Any] = {
+    "gamma": 0.95,
+    "learning_rate": 1e-3,
+    "buffer_size": 100_000,
+    "batch_size": 64,
+    "learning_starts": 100,
+    "train_freq": 1,
+    "target_update_interval": 500,
+}
+# A learner of steps: what makes it, its backend, and how many steps are measured at a time.
+Learn = Callable[[int], Any]
+
+
+def tutorial() -> Learn:
+    """The tutorial's learner: on every step two predictions and a fit, through Keras's front."""
+    import gymnasium as gym
+    import keras
+    import numpy as np
+
+    import nchain_env  # noqa: F401  (registers NChain-v0)
+
+    env = gym.make("NChain-v0")
+    network = keras.Sequential(
+        [
+            keras.Input((5,)),
+            keras.layers.Dense(10, activation="sigmoid"),
+            keras.layers.Dense(2, activation="linear"),
+        ]
+    )
+    network.compile(loss="mse", optimizer="adam")
+    rng, epsilon, one_hot = np.random.default_rng(0), 0.5, np.identity(5)
+    state, _ = env.reset(seed=0)
+
+    def learn(steps: int) -> None:
+        nonlocal state
+        for _ in range(steps):
+            present = one_hot[state : state + 1]
+            if rng.random() < epsilon:
+                action = int(rng.integers(2))
+            else:
+                action = int(network.predict(present, verbose=0).argmax())
+            reached, reward, _, truncated, _ = env.step(action)
+            following = network.predict(one_hot[reached : reached + 1], verbose=0)
+            target = network.predict(present, verbose=0)
+            target[0, action] = reward + 0.95 * following.max()
+            network.fit(present, target, epochs=1, verbose=0)
+            state = env.reset()[0] if truncated else reached
+
+    return learn
+
+
+def sb3() -> Learn:
+    import torch
+    from stable_baselines3 import DQN
+
+    import nchain_env  # noqa: F401  (registers NChain-v0)
+
+    torch.set_num_threads(1)
+    model = DQN("MlpPolicy", "NChain-v0", seed=0, device="cpu", **FULL)
+    return lambda steps: model.learn(steps, reset_num_timesteps=False)
+
+
+def ours(**parameters: Any) -> Learn:
+    from nchain_agents import KerasDQN
+
+    return KerasDQN("NChain-v0", seed=0, **parameters).learn
+
+
+def ours_together(number: int, **parameters: Any) -> Learn:
+    from nchain_agents import KerasDQN
+    from nchain_agents.deep.compiled import learn_together
+
+    agents = [KerasDQN("NChain-v0", seed=seed, **parameters) for seed in range(number)]
+    return lambda steps: learn_together(agents, steps // number)
+
+
+LEARNERS: dict[str, tuple[str, int, Callable[[], Learn]]] = {
+    "tutorial": ("tensorflow", 10, tutorial),
+    "sb3": ("", 1_000, sb3),
+    "online, tensorflow": ("tensorflow", 5_000, lambda: ours(**ONLINE)),
+    "online, jax, compiled": ("jax", 100_000, lambda: ours(**ONLINE)),
+    "online, jax, 64 seeds together": ("jax", 640_000, lambda: ours_together(64, **ONLINE)),
+    "full, tensorflow": ("tensorflow", 1_000, lambda: ours(**FULL)),
+    "full, jax, stepped": ("jax", 5_000, lambda: ours(**FULL, compiled=False)),
+    "full, jax, compiled": ("jax", 20_000, lambda: ours(**FULL)),
+    "full, jax, 16 seeds together": ("jax", 32_000, lambda: ours_together(16, **FULL)),
+}
+
+
+class Worker:
+    """A process that learns some steps each time it is asked to, and says how fast."""
+
+    def __init__(self, name: str) -> None:
+        backend, self._steps, _ = LEARNERS[name]
+        one_core = {
+            "KERAS_BACKEND": backend or "tensorflow",
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+            "TF_NUM_INTRAOP_THREADS": "1",
+            "TF_NUM_INTEROP_THREADS": "1",
+            "OMP_NUM_THREADS": "1",
+            "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+        }
+        self._process = subprocess.Popen(
+            [sys.executable, __file__, name],
+            env=os.environ | one_core,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        self.ask()  # compiles
+
+    def ask(self) -> tuple[float, float]:
+        """Return the steps a second, and the largest size of the process in MiB."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print(self._steps, file=self._process.stdin, flush=True)
+        rate, size = self._process.stdout.readline().split()
+        return float(rate), float(size)
+
+    def close(self) -> None:
+        self._process.communicate()
+
+
+def work(name: str) -> None:
+    """What the process does."""
+    learn = LEARNERS[name][2]()
+    for line in sys.stdin:
+        begin = time.perf_counter()
+        learn(int(line))
+        rate = int(line) / (time.perf_counter() - begin)
+        print(rate, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, flush=True)
+
+
+@pytest.mark.parametrize(
+    ("peer", "name", "wanted"),
+    [
+        ("tutorial", "online, tensorflow", ">= 1,000x"),
+        ("tutorial", "online, jax, compiled", ">= 50,000x"),
+        ("tutorial", "online, jax, 64 seeds together", "aim: 100,000x"),
+        ("sb3", "full, tensorflow", ">= 1.3x, aim: 2x"),
+        ("sb3", "full, jax, stepped", ">= 5x, aim: 8x"),
+        ("sb3", "full, jax, compiled", ">= 10x, aim: 20x"),
+        ("sb3", "full, jax, 16 seeds together", ""),
+    ],
+)
+def test_steps_beside_the_peers(table: Table, peer: str, name: str, wanted: str) -> None:
+    needed = {LEARNERS[name][0], "tensorflow" if peer == "tutorial" else "stable_baselines3"}
+    for module in needed | {"keras"}:
+        if find_spec(module) is None:
+            pytest.skip(f"needs {module}")
+    theirs, mine = Worker(peer), Worker(name)
+    pairs = [(mine.ask()[0], theirs.ask()[0]) for _ in range(ROUNDS)]
+    theirs.close()
+    mine.close()
+    ratio = statistics.median(own / other for own, other in pairs)
+    rates = [statistics.median(column) for column in zip(*pairs, strict=True)]
+    table.append(
+        (
+            f"{name}, beside {peer}",
+            f"{ratio:,.3g}x ({rates[0]:,.0f} and {rates[1]:,.4g} steps/s)".replace("e+", "e"),
+            wanted,
+        )
+    )
+
+
+@pytest.mark.parametrize("name", ["full, tensorflow", "full, jax, stepped", "full, jax, compiled"])
+def test_memory_over_100_000_steps(table: Table, name: str) -> None:
+    for module in ("keras", LEARNERS[name][0]):
+        if find_spec(module) is None:
+            pytest.skip(f"needs {module}")
+    worker, steps = Worker(name), LEARNERS[name][1]
+    sizes = [worker.ask()[1] for _ in range(100_000 // steps)]
+    worker.close()
+    table.append(
+        (
+            f"{name}, growth over 100,000 steps",
+            f"{sizes[-1] - sizes[0]:.1f} MiB of {sizes[-1]:.0f}",
+            "flat, but for the replay buffer (5 MiB)",
+        )
+    )
+
+
+if __name__ == "__main__":
+    work(sys.argv[1])

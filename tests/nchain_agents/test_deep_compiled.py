@@ -1,0 +1,167 @@
+"""The compiled training loop learns what the stepped one learns (JAX only)."""
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+pytest.importorskip("keras", reason="needs the keras or the jax extra")
+
+import keras
+
+from nchain_agents import KerasDQN
+
+# Keras reads JAX's arrays in a way that NumPy warns about
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't:DeprecationWarning"
+)
+ON_JAX = keras.backend.backend() == "jax"
+needs_jax = pytest.mark.skipif(not ON_JAX, reason="needs KERAS_BACKEND=jax")
+
+PLAIN: dict[str, Any] = {
+    "buffer_size": 300,
+    "batch_size": 8,
+    "train_freq": 1,
+    "target_update_interval": 50,
+    "net_arch": [8],
+}
+RICH: dict[str, Any] = {
+    **PLAIN,
+    "train_freq": 3,
+    "gradient_steps": 2,
+    "tau": 0.3,
+    "target_update_interval": 2,
+    "n_steps": 3,
+    "double_q": True,
+    "loss": "mse",
+    "exploration_decay": 0.97,
+}
+ONLINE: dict[str, Any] = {
+    "buffer_size": 1,
+    "batch_size": 1,
+    "train_freq": 1,
+    "target_update_interval": 1,
+    "learning_starts": 0,
+    "loss": "mse",
+    "net_arch": [10],
+    "activation": "sigmoid",
+}
+
+
+def everything(agent: KerasDQN) -> list[Any]:
+    """What must be equal where two agents have gone the same way."""
+    env: Any = agent.env.unwrapped
+    return [
+        agent.num_timesteps,
+        agent.episode_returns.tolist(),
+        agent._replay.added.tolist(),
+        agent._returns.tolist(),
+        agent._observation,
+        env.s,
+        agent.np_random.bit_generator.state,
+        env.np_random.bit_generator.state,
+    ]
+
+
+def close(ours: KerasDQN, theirs: KerasDQN) -> bool:
+    rows = np.array_equal(ours._replay.rows, theirs._replay.rows)
+    weights = ours.network.get_weights() + ours.target_network.get_weights()
+    others = theirs.network.get_weights() + theirs.target_network.get_weights()
+    return rows and all(
+        np.allclose(a, b, rtol=1e-4, atol=1e-5) for a, b in zip(weights, others, strict=True)
+    )
+
+
+def environment(env_id: str) -> Any:
+    return gym.make(env_id, max_episode_steps=70)
+
+
+@needs_jax
+@pytest.mark.parametrize("env_id", ["NChain-v0", "FrozenLake-v1", "CliffWalking-v1"])
+@pytest.mark.parametrize("parameters", [PLAIN, RICH, ONLINE], ids=["plain", "rich", "online"])
+def test_compiled_and_stepped_go_the_same_way(env_id: str, parameters: dict[str, Any]) -> None:
+    stepped = KerasDQN(environment(env_id), compiled=False, seed=3, **parameters)
+    compiled = KerasDQN(environment(env_id), compiled=True, seed=3, **parameters)
+    for steps in (500, 1, 200):
+        stepped.learn(steps)
+        compiled.learn(steps)
+        assert everything(compiled) == everything(stepped)
+        assert close(compiled, stepped)
+        assert compiled.epsilon == pytest.approx(stepped.epsilon, rel=1e-4)
+        assert compiled.last_loss == pytest.approx(stepped.last_loss, rel=1e-3)
+
+
+@needs_jax
+def test_it_stops_at_each_episode_for_a_callback_and_changes_nothing() -> None:
+    through = KerasDQN(environment("FrozenLake-v1"), compiled=True, seed=3, **RICH).learn(500)
+    halted = KerasDQN(environment("FrozenLake-v1"), compiled=True, seed=3, **RICH)
+    seen: list[tuple[int, int]] = []
+
+    def note(agent: Any) -> None:
+        seen.append((len(agent.episode_returns), agent._replay.added[0] - agent.num_timesteps))
+
+    halted.learn(500, callback=note)
+    assert everything(halted) == everything(through)
+    assert close(halted, through)
+    assert seen == [(count, 0) for count in range(1, len(through.episode_returns) + 1)]
+    halted.learn(500, callback=lambda agent: len(agent.episode_returns) < len(seen) + 2)
+    assert len(halted.episode_returns) == len(seen) + 2
+    stepped = KerasDQN(environment("FrozenLake-v1"), compiled=False, seed=3, **RICH).learn(500)
+    stepped.learn(500, callback=lambda agent: len(agent.episode_returns) < len(seen) + 2)
+    assert everything(halted) == everything(stepped)
+
+
+@needs_jax
+def test_agents_that_learn_together_learn_what_each_learns_alone() -> None:
+    from nchain_agents.deep.compiled import learn_together
+
+    together = [KerasDQN(environment("FrozenLake-v1"), seed=seed, **RICH) for seed in range(4)]
+    learn_together(together, 300)
+    learn_together(together, 100)
+    for seed, agent in enumerate(together):
+        alone = KerasDQN(environment("FrozenLake-v1"), seed=seed, **RICH).learn(300).learn(100)
+        assert everything(agent) == everything(alone)
+        assert close(agent, alone)
+    assert len({tuple(agent.episode_returns) for agent in together}) > 1
+
+
+@needs_jax
+def test_agents_that_differ_do_not_learn_together() -> None:
+    from nchain_agents.deep.compiled import learn_together
+
+    agent = KerasDQN("NChain-v0", **PLAIN)
+    for others, message in (
+        ([], "agents must be at least one"),
+        ([agent, agent], "have an environment each"),
+        ([agent, KerasDQN("NChain-v0", **PLAIN | {"gamma": 0.5})], "the same hyperparameters"),
+        ([agent, KerasDQN("FrozenLake-v1", **PLAIN)], "agents must have"),
+        ([KerasDQN("CartPole-v1", **PLAIN)], "the training cannot be compiled: env must"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            learn_together(others, 10)
+    with pytest.raises(ValueError, match="total_timesteps"):
+        learn_together([agent], 0)
+
+
+@needs_jax
+def test_split_numbers_compare_like_the_numbers() -> None:
+    from nchain_agents.deep.compiled import _first_above, _split
+
+    rng = np.random.default_rng(0)
+    numbers = rng.random(3000)
+    near = np.nextafter(numbers, 1.0)
+    for thresholds in (numbers, near, np.round(numbers, 2), np.full(3000, 1.0)):
+        rows = np.stack([thresholds, np.ones(3000)], axis=1)
+        for i in range(0, 3000, 50):
+            high, low = _split(rows[i])
+            number = tuple(part[i] for part in _split(numbers))
+            # as Gymnasium's categorical_sample does
+            assert _first_above((high, low), number) == np.argmax(rows[i] > numbers[i])
+
+
+def test_what_cannot_be_compiled_says_why() -> None:
+    agent = KerasDQN("CartPole-v1", compiled=True, **PLAIN)
+    reason = "env must have a model" if ON_JAX else "KERAS_BACKEND is not 'jax'"
+    with pytest.raises(ValueError, match=f"the training cannot be compiled: {reason}"):
+        agent.learn(10)
