@@ -109,7 +109,7 @@ class NChainVectorEnv(VectorEnv[IntArray, npt.ArrayLike, npt.NDArray[Any]]):
         self._ended: BoolArray | None = None
         # What a picture shows beside the state; kept only when there is a render mode.
         self._last: tuple[npt.NDArray[Any], BoolArray, FloatArray] | None = None
-        self._return = np.zeros(self.num_envs)
+        self._return = np.zeros(self.num_envs if self.render_mode else 0)
         self._renderer: Renderer | None = None
 
     @property
