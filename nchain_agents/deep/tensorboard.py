@@ -30,7 +30,7 @@ class TensorBoard:
             from tensorboard.summary import Writer
         except ModuleNotFoundError as missing:
             raise ModuleNotFoundError(
-                f"TensorBoard logging needs {missing.name}: pip install tensorboard",
+                f"TensorBoard logging needs {missing.name}: pip install 'nchain-env[keras]'",
                 name=missing.name,
             ) from missing
         self._writer: Any = Writer(os.fspath(log_dir))

@@ -138,9 +138,6 @@ class PosteriorSampling(TableAgent):
     def _prior_weight(self) -> float:
         return self.prior / (self._shape[0] + 1)
 
-    def _choose(self, q: FloatArray) -> int:
-        return int(greedy(q[None], 0, self.np_random))
-
     def predict(
         self,
         observation: npt.ArrayLike,

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
@@ -93,25 +94,6 @@ def test_on_the_slippery_lake_the_median_seed_scores_90() -> None:
     assert np.median(over_seeds(5, lake_score)) >= 90
 
 
-def cart_return(seed: int) -> float:
-    """The mean return of 100 episodes of the greedy policy."""
-    model = trained("cartpole", "keras-dqn", seed)
-    env = gym.make_vec("CartPole-v1", 100, vectorization_mode="vector_entry_point")
-    observations, _ = env.reset(seed=1000)
-    returns, going_on = np.zeros(100), np.ones(100, bool)
-    while going_on.any():
-        actions, _ = model.predict(observations, deterministic=True)
-        observations, rewards, terminated, truncated, _ = env.step(actions)
-        returns += rewards * going_on
-        going_on &= ~(terminated | truncated)
-    return float(returns.mean())
-
-
-def test_the_cart_pole_stands_for_475_steps_in_4_of_5_seeds() -> None:
-    returns = over_seeds(5, cart_return)
-    assert sum(mean >= 475 for mean in returns) >= 4, returns
-
-
 def learning_curve(name: str, env_id: str, steps: int, seed: int) -> list[float]:
     """Rewards while learning, in ten parts: a step's on the chain, an episode's elsewhere."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -131,13 +113,10 @@ def test_learning_curves_agree_with_sb3_within_95_percent_intervals(
     pytest.importorskip("stable_baselines3", reason="needs the sb3 extra")
     from scipy import stats
 
-    curves = {
-        name: np.array(
-            over_seeds(10, lambda seed, name=name: learning_curve(name, env_id, steps, seed))
-        )
-        for name in ("keras-dqn", "sb3-dqn")
-    }
-    ours, theirs = curves["keras-dqn"], curves["sb3-dqn"]  # [seed, part]
+    def curves(name: str) -> Any:
+        return np.array(over_seeds(10, partial(learning_curve, name, env_id, steps)))
+
+    ours, theirs = curves("keras-dqn"), curves("sb3-dqn")  # [seed, part]
     assert ours.shape == theirs.shape == (10, 10)
     # they learn something
     assert (ours.mean(axis=0)[-1] > 1.2 * ours.mean(axis=0)[0]).all()

@@ -99,6 +99,12 @@ def test_a_number_below_epsilon_names_the_action(
     assert rng.draws == draws
 
 
+def test_any_temperature_above_0_takes_lesser_actions_too() -> None:
+    q, rng = np.array([[0.0, 1e-3]]), Always(0.0)
+    for temperature, action in ((0.0, 1), (0.01, 0), (1.0, 0), (2.0, 0)):
+        assert choose(q, 0, 0.0, temperature, rng) == action  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("number", "action"), [(0.0, 0), (0.2499, 0), (0.25, 1), (0.4999, 1), (0.5, 2), (0.9999, 2)]
 )
@@ -115,6 +121,12 @@ def test_an_action_of_no_weight_is_never_taken() -> None:
     assert boltzmann(np.array([[-1e6, 0.0]]), 0, 1e-3, rng) == 1
 
 
+def test_rounding_leaves_no_number_without_an_action() -> None:
+    rng: Any = Always(float(np.nextafter(1.0, 0.0)))
+    rows = np.random.default_rng(4).normal(size=(2000, 6))
+    assert {boltzmann(rows, state, 0.7, rng) for state in range(2000)} == {5}
+
+
 def test_boltzmann_does_not_overflow() -> None:
     rng = np.random.default_rng(3)
     assert boltzmann(np.array([[1e6, -1e6, 0.0]]), 0, 1e-3, rng) == 0
@@ -125,8 +137,9 @@ def test_the_value_of_a_policy_is_the_mean_over_its_actions() -> None:
     assert policy_value(Q, 1, 0.0, 0.0) == 3.0
     assert policy_value(Q, 1, 1.0, 0.0) == pytest.approx(2.25)
     assert policy_value(Q, 1, 0.2, 0.0) == pytest.approx(0.2 * 2.25 + 0.8 * 3.0)
-    two = np.array([[0.0, math.log(3.0)]])  # weights 1 and 3 at temperature 1
-    assert policy_value(two, 0, 0.0, 1.0) == pytest.approx(0.75 * math.log(3.0))
+    two = np.array([[1.0, 1.0 + 2 * math.log(3.0)]])  # weights 1 and 3 at temperature 2
+    assert policy_value(two, 0, 0.0, 2.0) == pytest.approx(1.0 + 1.5 * math.log(3.0))
+    assert policy_value(np.array([[-1e6, 1e6]]), 0, 0.0, 1e-3) == 1e6
     assert best_value(Q, 2) == 5.0
 
 

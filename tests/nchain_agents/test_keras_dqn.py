@@ -247,7 +247,7 @@ def test_epsilon_decays_by_episodes_as_in_the_tutorial() -> None:
     env = Scripted(gym.spaces.Discrete(1), 0)
     agent = KerasDQN(env, exploration_decay=0.9, **SMALL | constant)
     seen: list[float] = []
-    agent.learn(50, callback=lambda _: seen.append(agent.epsilon))  # type: ignore[func-returns-value]
+    agent.learn(50, callback=lambda _: seen.append(agent.epsilon))
     # episodes of five steps; the first four are spent on learning_starts, at random
     assert seen[:4] == [1.0] * 4
     assert seen[4:] == pytest.approx([0.5 * 0.9**episode for episode in range(5, 11)])

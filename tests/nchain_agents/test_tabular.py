@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import beta, kstest, norm
 
 from nchain_agents import (
     Agent,
@@ -71,11 +72,22 @@ def test_q_learning_moves_towards_the_reward_plus_the_discounted_best_that_follo
     assert agent.q.tolist() == [[0.0, 4.25], [0.0, 0.0], [8.0, 6.0]]
 
 
+@pytest.mark.parametrize("kind", [kind for kind in AGENTS if kind is not Sarsa])
+def test_only_sarsa_chooses_its_next_action_when_it_learns(kind: type[TableAgent]) -> None:
+    for expected, agent in ((-1, kind("NChain-v0")), (1, Sarsa("NChain-v0", epsilon=0.0))):
+        agent.memory.q[:, 1] = 5.0
+        step = agent.memory, agent._settings, 2, 0, 1.0, 3
+        rng = np.random.default_rng(0)
+        assert type(agent).update(*step, False, 0.0, rng) == expected
+        assert type(agent).update(*step, True, 0.0, rng) == -1
+
+
 def test_a_terminated_episode_is_worth_its_reward_and_a_truncated_one_goes_on() -> None:
     terminated = learner((2, 1.0, True, False), learning_rate=0.25).learn(1)
     assert terminated.q[0, 1] == 3.25  # 4 + 0.25 (1 - 4)
     truncated = learner((2, 1.0, False, True), learning_rate=0.25).learn(1)
     assert truncated.q[0, 1] == 4.25
+    assert truncated._next_action == -1  # to be chosen anew
 
 
 def test_sarsa_moves_towards_the_value_of_the_action_it_takes_next() -> None:
@@ -125,6 +137,21 @@ def test_double_q_learning_lets_one_table_choose_and_the_other_value() -> None:
     # first:  4 + 0.25 (1 + 0.5 x q2(2, 0) = 1 - 4) = 3.375
     # second: 4 + 0.25 (1 + 0.5 x q1(2, 1) = 6 - 4) = 4
     assert seen == {(3.375, 4.0, 3.6875), (4.0, 4.0, 4.0)}
+
+
+@pytest.mark.parametrize(("number", "first", "second"), [(0.4999, 5.0, 4.0), (0.5, 4.0, 5.0)])
+def test_double_q_learning_updates_the_first_table_below_one_half(
+    number: float, first: float, second: float
+) -> None:
+    class Always:
+        def random(self) -> float:
+            return number
+
+    agent = DoubleQLearning("NChain-v0", initial_q=4.0, learning_rate=1.0)
+    double_q_learning.update(agent.memory, agent._settings, 2, 1, 5.0, 0, True, 0.0, Always())
+    assert agent.memory.q1[2, 1] == first
+    assert agent.memory.q2[2, 1] == second
+    assert agent.memory.q[2, 1] == 4.5
 
 
 @pytest.mark.parametrize("kind", [Sarsa, ExpectedSarsa, DoubleQLearning])
@@ -213,6 +240,15 @@ def test_the_mean_of_the_posterior_has_the_values_worked_out_by_hand() -> None:
 def test_posterior_sampling_samples_anew_each_episode_and_each_horizon() -> None:
     agent = PosteriorSampling(gym.make("NChain-v0", max_episode_steps=30), gamma=0.95, seed=0)
     assert agent.resample_every == 20
+    assert PosteriorSampling("NChain-v0", gamma=0.93).resample_every == 15  # 14.28 steps
+    assert when_sampled(agent, 7, 68) == [0, 20, 30, 50, 60]
+    agent = PosteriorSampling("NChain-v0", resample_every=7, seed=0)
+    assert when_sampled(agent, 7, 14) == [0, 7, 14]
+    agent = PosteriorSampling("NChain-v0", resample_every=1, seed=0)
+    assert when_sampled(agent, 2, 1) == [0, 1, 2]
+
+
+def when_sampled(agent: PosteriorSampling, *calls: int) -> list[int]:
     sampled = []
     sample = agent._sample_model
 
@@ -221,8 +257,60 @@ def test_posterior_sampling_samples_anew_each_episode_and_each_horizon() -> None
         sample()
 
     agent._sample_model = counted  # type: ignore[method-assign]
-    agent.learn(10).learn(65)
-    assert sampled == [0, 20, 30, 50, 60]
+    for steps in calls:
+        agent.learn(steps)
+    return sampled
+
+
+def test_a_callback_stops_posterior_sampling() -> None:
+    agent = PosteriorSampling(gym.make("NChain-v0", max_episode_steps=30), seed=0)
+    agent.learn(200, callback=lambda agent: len(agent.episode_returns) < 2)
+    assert agent.num_timesteps == 60
+
+
+def test_models_are_sampled_from_the_posterior_and_solved() -> None:
+    agent = PosteriorSampling(Script(), gamma=0.5, prior=1.0, seed=0)
+    counts, sums = agent.memory.counts, agent.memory.reward_sums
+    assert counts.dtype == np.int64
+    counts[0, 0, 1], sums[0, 0, 1] = 2, -8.0
+    counts[1, 1, 3], sums[1, 1, 3] = 1, 3.0
+    solve = agent._solve
+    sampled: list[tuple[Any, Any]] = []
+
+    def kept(weights: Any, rewards: Any) -> Any:
+        sampled.append((weights / weights.sum(axis=2, keepdims=True), rewards))
+        return solve(weights, rewards)
+
+    agent._solve = kept  # type: ignore[method-assign]
+    for _ in range(300):
+        agent._sample_model()
+        probability, rewards = sampled[-1]
+        # Bellman's equation of the sampled model, where the fourth outcome ends the episode
+        following = np.append(agent.memory.q.max(axis=1), 0.0)
+        q = (probability * (rewards + 0.5 * following)).sum(axis=2)
+        np.testing.assert_allclose(agent.memory.q, q, atol=1e-9)
+    probabilities, paid = (np.array(column) for column in zip(*sampled, strict=True))
+    # seen: the mean of what it paid; unseen: Normal(0, 4), a number each
+    assert (paid[:, 0, 0, 1] == -4.0).all()
+    assert (paid[:, 1, 1, 3] == 3.0).all()
+    unseen = paid[:, counts == 0]
+    assert len(np.unique(unseen)) == unseen.size == 300 * 22
+    assert kstest(unseen.ravel(), norm(0, 4).cdf).pvalue > 1e-6
+    # Dirichlet(counts + 1/4): of (0, 0), the second outcome has Beta(2 + 1/4, 3/4)
+    assert kstest(probabilities[:, 0, 0, 1], beta(2.25, 0.75).cdf).pvalue > 1e-6
+    assert kstest(probabilities[:, 2, 0, 0], beta(0.25, 0.75).cdf).pvalue > 1e-6
+
+
+def test_unseen_outcomes_pay_nothing_while_nothing_was_paid() -> None:
+    agent = PosteriorSampling(Script(*[(1, 0.0, False, False)] * 9), seed=0).learn(9)
+    agent._sample_model()
+    assert (agent.memory.q == 0.0).all()
+
+
+def test_weights_that_underflow_leave_a_model_that_can_be_solved() -> None:
+    agent = PosteriorSampling("NChain-v0", prior=1e-9, seed=0).learn(200)
+    assert np.isfinite(agent.memory.q).all()
+    assert np.isfinite(agent.q).all()
 
 
 def test_posterior_sampling_earns_more_in_its_first_1000_steps_than_going_backward() -> None:
@@ -248,10 +336,53 @@ def test_known_rewards_are_those_of_the_model_and_the_end_is_an_outcome_of_its_o
     assert {tuple(at): lake[tuple(at)] for at in np.argwhere(lake).tolist()} == paid
 
 
-@pytest.mark.parametrize("gamma", [1.0, 1.5, -0.5])
-def test_posterior_sampling_needs_a_discount(gamma: float) -> None:
-    with pytest.raises(ValueError, match=rf"^gamma must be a number in \[0, 1\), got {gamma}$"):
-        PosteriorSampling("NChain-v0", gamma=gamma)
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"gamma": 1.0}, r"gamma must be a number in \[0, 1\), got 1.0"),
+        ({"gamma": 1.5}, r"gamma must be a number in \[0, 1\), got 1.5"),
+        ({"gamma": -0.5}, r"gamma must be a number in \[0, 1\), got -0.5"),
+        ({"prior": 0.0}, r"prior must be a number in \(0, inf\), got 0.0"),
+        ({"prior": -1}, r"prior must be a number in \(0, inf\), got -1"),
+        ({"resample_every": 0}, "resample_every must be an integer of at least 1, got 0"),
+        ({"rewards": "none"}, "rewards must be 'learned' or 'known', got 'none'"),
+    ],
+)
+def test_posterior_sampling_refuses_a_bad_parameter_by_name(
+    parameters: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        PosteriorSampling("NChain-v0", **parameters)
+
+
+def test_posterior_sampling_predicts_by_the_mean_or_by_the_sampled_model() -> None:
+    agent = PosteriorSampling("NChain-v0", seed=0).learn(5000)
+    mean = agent.q.argmax(axis=1)
+    assert agent.predict(np.arange(5), deterministic=True)[0].tolist() == mean.tolist()
+    assert agent.predict(3, "kept", deterministic=True) == (mean[3], "kept")
+    agent.memory.q[:] = [[0, 1], [2, 2], [1, 0], [0, 1], [1, 0]]  # as if this were sampled
+    assert agent.predict(np.array([4, 0, 3]), "kept")[0].tolist() == [0, 1, 1]
+    assert agent.predict(np.array([4, 0, 3]))[0].dtype == np.int64
+    assert agent.predict(np.array([4, 0, 3]), "kept")[1] == "kept"
+    assert agent.predict(0, "kept") == (1, "kept")
+    assert isinstance(agent.predict(0)[0], int)
+    assert {agent.predict(1)[0] for _ in range(50)} == {0, 1}
+    with pytest.raises(ValueError, match=r"^observation must be .*, got 5$"):
+        agent.predict(5)
+    for deterministic in (True, False):
+        nothing = agent.predict(np.zeros(0, np.int64), deterministic=deterministic)[0]
+        assert (nothing.dtype, nothing.shape) == (np.int64, (0,))
+    # the mean of the prior pays nothing anywhere: of equals, the lowest
+    agent = PosteriorSampling("NChain-v0", seed=0)
+    assert {agent.predict(0, deterministic=True)[0] for _ in range(50)} == {0}
+
+
+@pytest.mark.parametrize("kind", AGENTS)
+def test_an_agent_keeps_the_loop_and_the_seed_that_it_was_told(kind: type[TableAgent]) -> None:
+    agent, other, third = (kind("NChain-v0", seed=seed, compiled=False) for seed in (4, 4, 5))
+    assert agent.compiled is False
+    draws = [each.np_random.random() for each in (agent, other, third)]
+    assert draws[0] == draws[1] != draws[2]
 
 
 def test_the_defaults_are_the_documented_ones() -> None:
@@ -282,6 +413,9 @@ def test_step_sizes_fall_with_the_visits() -> None:
     # 4 (1 - 0.5) (1 - 0.5 / 2) (1 - 0.5 / 3) = 1.25
     assert agent.q[0, 1] == pytest.approx(1.25, abs=1e-15)
     assert agent.memory.visits.tolist() == [[0, 3], [0, 0], [0, 0]]
+    double = DoubleQLearning("NChain-v0").memory
+    for visits in (agent.memory.visits, double.visits1, double.visits2):
+        assert visits.dtype == np.int64
 
 
 def test_reward_sum_adds_up_rewards_and_takes_the_larger_sum() -> None:
@@ -372,7 +506,13 @@ def test_an_observation_outside_the_table_is_refused(observation: Any) -> None:
         ({"learning_rate": 0.0}, r"learning_rate must be a number in \(0, 1\], got 0.0"),
         ({"learning_rate": 2}, "learning_rate"),
         ({"visit_power": 0.3}, r"visit_power must be 0 or in \(0.5, 1\], got 0.3"),
+        ({"visit_power": 0.5}, r"^visit_power must be 0 or in \(0.5, 1\], got 0.5$"),
+        ({"visit_power": 1.5}, r"^visit_power must be a number in \[0, 1\], got 1.5$"),
         ({"epsilon": -0.1}, "epsilon"),
+        ({"temperature": -1}, r"^temperature must be a number in \[0, inf\), got -1$"),
+        ({"initial_q": "5"}, r"^initial_q must be a finite number, got '5'$"),
+        ({"initial_q": (1, "2")}, r"^initial_q must be a finite number, got '2'$"),
+        ({"initial_q": (1, 2, 3)}, r"^initial_q must be a number or .low, high., got \(1, 2, 3\)$"),
     ],
 )
 def test_a_bad_parameter_is_refused_by_name(parameters: dict[str, Any], message: str) -> None:
@@ -507,8 +647,9 @@ def test_a_file_names_no_code_to_run(tmp_path: Path) -> None:
     refused("state must be an integer in", place=header["place"] | {"position": [99, 0]})
     refused("is not a saved QLearning", place={"position": [0, 0]})
     refused("is not a saved QLearning", parameters={"mystery": 1})
-    arrays["next_action"] = np.array(77)
-    refused("next_action must be an integer in")
+    for action in (77, 2, -2):
+        arrays["next_action"] = np.array(action)
+        refused(rf"next_action must be an integer in \[-1, 2\), got .*{action}")
 
 
 @settings(max_examples=200)

@@ -2,6 +2,9 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +26,10 @@ from nchain_agents import (
     StopAfterEpisodes,
     learn_many,
 )
-from nchain_agents.tabular import loop
+from nchain_agents.tabular import batch, loop
 from nchain_agents.tabular.table_agent import TableAgent
 from nchain_agents.tabular.temporal_difference import TemporalDifferenceAgent
-from nchain_env import TabularMDP
+from nchain_env import TabularMDP, chain_mdp
 
 pytest.importorskip("numba", reason="needs the agents extra")
 
@@ -111,6 +114,20 @@ def test_listening_to_episodes_changes_nothing() -> None:
     assert stepped.num_timesteps == seen[9]
 
 
+def test_a_number_draws_the_first_outcome_whose_cumulative_probability_exceeds_it() -> None:
+    table = loop.Table.of(chain_mdp())
+    # two actions of two outcomes each: those of state 4, action 1 begin at place 18
+    for u, place in ((0.0, 18), (0.1999, 18), (0.2, 19), (0.9999, 19)):
+        assert loop.sample_outcome(table, 4, 1, u) == place
+    cumulative = np.array([0.25, 0.5, 1.0])
+    for u, state in ((0.0, 0), (0.2499, 0), (0.25, 1), (0.5, 2), (0.9999, 2)):
+        assert loop.sample_start(cumulative, u) == state
+    # where rounding leaves the last one below the number, NumPy's argmax takes the first
+    short = table._replace(cumulative=table.cumulative * 0.5)
+    assert loop.sample_outcome(short, 4, 1, 0.5) == 18
+    assert loop.sample_start(cumulative * 0.5, 0.5) == 0
+
+
 def test_the_returns_are_those_of_the_environment() -> None:
     agent = QLearning(gym.make("NChain-v0", slip=0.0, large=3.0, n=2), epsilon=0.0, seed=0)
     agent.memory.q[:] = [[1e9, 0.0], [1e9, 0.0]]  # always forward: 0, then 3 a step
@@ -129,10 +146,54 @@ def test_batches_learn_what_each_would_learn_alone() -> None:
 
 def test_a_batch_of_agents_that_share_an_environment_is_refused() -> None:
     env = gym.make("NChain-v0")
-    with pytest.raises(ValueError, match="have an environment each"):
+    with pytest.raises(
+        ValueError, match=r"^agents must be different and have an environment each$"
+    ):
         learn_many([QLearning(env), QLearning(env)], 10)
-    with pytest.raises(ValueError, match="jobs must be an integer of at least 1, got 0"):
+    with pytest.raises(ValueError, match=r"^jobs must be an integer of at least 1, got 0"):
         learn_many([QLearning(env)], 10, jobs=0)
+    with pytest.raises(
+        ValueError, match=r"^total_timesteps must be an integer of at least 1, got 0"
+    ):
+        learn_many([], 0)
+
+
+def test_a_batch_takes_all_cores_unless_told_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    workers: list[int | None] = []
+
+    class Pool(ThreadPoolExecutor):
+        def __init__(self, max_workers: int | None) -> None:
+            workers.append(max_workers)
+            super().__init__(max_workers)
+
+    monkeypatch.setattr(batch, "ThreadPoolExecutor", Pool)
+    for cores, jobs in ((3, None), (None, None), (3, 2)):
+        monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)
+        learn_many([RewardSum("NChain-v0", seed=0)], 1, jobs)
+    assert workers == [3, 1, 2]
+
+
+def test_a_batch_shows_the_steps_of_all_and_the_last_return_of_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: list[tuple[float, float]] = []
+
+    @contextmanager
+    def progress(total: int, shown: bool) -> Iterator[Any]:
+        said.append((total, shown))
+        yield lambda steps, last: said.append((steps, last))
+
+    monkeypatch.setattr(batch, "training_progress", progress)
+    agents = [QLearning("NChain-v0", seed=seed) for seed in range(3)]
+    learn_many(agents, 3000, progress_bar=True)
+    first, second, third = (agent.episode_returns for agent in agents)
+    assert all(len(set(returns)) == 3 for returns in (first, second, third))
+    assert said == [(9000, True), (3000, first[2]), (6000, second[2]), (9000, third[2])]
+    said.clear()
+    learn_many([QLearning("NChain-v0", seed=0)], 10)
+    assert said[0] == (10, False)
+    assert said[1][0] == 10
+    assert np.isnan(said[1][1])  # no episode is over
 
 
 def test_the_compiled_loop_is_not_taken_where_a_wrapper_may_change_what_is_seen() -> None:
@@ -247,6 +308,17 @@ def processes(draw: st.DrawFn) -> TabularMDP:
         terminated=rng.random(shape) < 0.2,
         initial=rng.dirichlet(np.ones(shape[0])),
     )
+
+
+@pytest.mark.parametrize(("states", "actions"), [(4, 2), (5, 3), (6, 2), (5, 1)])
+def test_a_table_of_another_size_than_the_spaces_is_not_compiled(states: int, actions: int) -> None:
+    env = Tabular(chain_mdp())
+    QLearning(env, compiled=True)
+    env.observation_space = gym.spaces.Discrete(states)
+    env.action_space = gym.spaces.Discrete(actions)
+    message = rf"^env must have \({states}, {actions}\) states and actions in its model, too$"
+    with pytest.raises(ValueError, match=message):
+        QLearning(env, compiled=True)
 
 
 @settings(max_examples=30)
