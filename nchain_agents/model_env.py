@@ -30,7 +30,6 @@ class ModelEnv:
     """
 
     def __init__(self, env: gym.Env[Any, Any]) -> None:
-        self._env = env
         self._limits: list[Any] = []
         layer: gym.Env[Any, Any] = env
         while isinstance(layer, gym.Wrapper):

@@ -529,7 +529,11 @@ def test_a_bad_number_of_steps_is_refused(steps: Any) -> None:
 
 
 def test_continuous_spaces_are_refused() -> None:
-    with pytest.raises(ValueError, match="discrete observations"):
+    message = (
+        r"^env must have discrete observations numbered from 0 for a table, got Box\(.*\); "
+        "KerasDQN takes other observations$"
+    )
+    with pytest.raises(ValueError, match=message):
         QLearning("CartPole-v1")
     with pytest.raises(ValueError, match="discrete observations"):
         RewardSum(gym.make("Blackjack-v1"))

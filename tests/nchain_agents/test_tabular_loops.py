@@ -29,7 +29,7 @@ from nchain_agents import (
 from nchain_agents.tabular import batch, loop
 from nchain_agents.tabular.table_agent import TableAgent
 from nchain_agents.tabular.temporal_difference import TemporalDifferenceAgent
-from nchain_env import TabularMDP, chain_mdp
+from nchain_env import NChainEnv, TabularMDP, chain_mdp
 
 pytest.importorskip("numba", reason="needs the agents extra")
 
@@ -202,22 +202,40 @@ def test_the_compiled_loop_is_not_taken_where_a_wrapper_may_change_what_is_seen(
             return float(reward) + 100.0
 
     env = Richer(gym.make("NChain-v0"))
-    with pytest.raises(ValueError, match="env wears Richer"):
+    with pytest.raises(ValueError, match=r"^env wears Richer, which may change what is seen$"):
         QLearning(env, compiled=True)
     agent = QLearning(env, seed=0).learn(1000)
     assert agent.episode_returns[0] > 100_000
-    with pytest.raises(ValueError, match="env has a render mode"):
+    message = r"^env has a render mode, and what is not stepped is not drawn$"
+    with pytest.raises(ValueError, match=message):
         QLearning(gym.make("NChain-v0", render_mode="ansi"), compiled=True)
-    with pytest.raises(ValueError, match="fickle passenger"):
+    message = r"^env has a fickle passenger, who is not in its table$"
+    with pytest.raises(ValueError, match=message):
         QLearning(gym.make("Taxi-v4", fickle_passenger=True), compiled=True)
-    with pytest.raises(ValueError, match="compiled must be True, False or 'auto', got 'yes'"):
+    with pytest.raises(ValueError, match=r"^compiled must be True, False or 'auto', got 'yes'$"):
         QLearning("NChain-v0", compiled="yes")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("compiled", "stepped"), [(True, 0), ("auto", 0), (False, 20)])
+def test_the_environment_is_stepped_where_it_is_asked_for(compiled: Any, stepped: int) -> None:
+    taken = []
+
+    class Counted(NChainEnv):
+        def step(self, action: int) -> tuple[int, float, bool, bool, dict[str, Any]]:
+            taken.append(action)
+            return super().step(action)
+
+    QLearning(gym.wrappers.TimeLimit(Counted(), 1000), seed=0, compiled=compiled).learn(20)
+    assert len(taken) == stepped
 
 
 def test_without_numba_the_environment_is_stepped(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = QLearning("NChain-v0", seed=0).learn(1500)
     monkeypatch.setattr(home, "find_spec", lambda name: None)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install 'nchain-env\[agents\]'"):
+    with pytest.raises(
+        ModuleNotFoundError,
+        match=r"^compiled=True needs numba: pip install 'nchain-env\[agents\]'$",
+    ):
         QLearning("NChain-v0", compiled=True)
 
     def refused(*_: Any) -> None:
