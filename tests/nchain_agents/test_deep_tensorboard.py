@@ -45,5 +45,5 @@ def test_without_tensorboard_it_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "tensorboard.summary", None)
     monkeypatch.setitem(sys.modules, "tensorboard", None)
-    with pytest.raises(ModuleNotFoundError, match="pip install tensorboard"):
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'nchain-env\[keras\]'"):
         TensorBoard(tmp_path)

@@ -426,6 +426,22 @@ def test_reward_sum_adds_up_rewards_and_takes_the_larger_sum() -> None:
     assert agent.q.tolist() == [[11.0, 1.0], [0.0, 4.0], [0.0, 0.0]]
 
 
+def test_reward_sum_predicts_the_larger_sum_and_any_of_equals() -> None:
+    agent = RewardSum("NChain-v0", seed=0)
+    agent.q[:2] = [[1.0, 0.9], [2.0, 2.0]]
+    assert {agent.predict(0)[0] for _ in range(50)} == {0}
+    assert {agent.predict(1)[0] for _ in range(50)} == {0, 1}
+
+
+def test_an_agent_that_has_learned_nothing_is_saved_too(tmp_path: Path) -> None:
+    for kind in AGENTS:
+        agent = kind("NChain-v0", seed=0)
+        agent.save(tmp_path / "agent")
+        loaded = load(tmp_path / "agent")
+        assert loaded.num_timesteps == 0
+        assert loaded.q_values(np.arange(5)).tolist() == agent.q.tolist()
+
+
 def test_q_learning_with_falling_step_sizes_approaches_the_exact_values() -> None:
     agent = QLearning("NChain-v0", visit_power=0.6, learning_rate=1.0, epsilon=1.0, seed=0)
     agent.learn(100_000)
@@ -537,6 +553,10 @@ def test_continuous_spaces_are_refused() -> None:
         QLearning("CartPole-v1")
     with pytest.raises(ValueError, match="discrete observations"):
         RewardSum(gym.make("Blackjack-v1"))
+    script = Script()
+    script.action_space = gym.spaces.Discrete(2, start=1)
+    with pytest.raises(ValueError, match=r"^env must have discrete actions numbered from 0 .*"):
+        RewardSum(script)
 
 
 @pytest.mark.parametrize("kind", AGENTS)

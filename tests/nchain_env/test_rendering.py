@@ -336,6 +336,8 @@ def test_record_video_writes_a_film(tmp_path: Path) -> None:
     assert films[0].stat().st_size > 0
 
 
+# Gymnasium asks matplotlib for a window to plot in, and warns where there is no screen.
+@pytest.mark.filterwarnings("ignore:.*matplotlib is not installed")
 def test_the_game_can_be_played(headless: Any) -> None:
     from gymnasium.utils.play import play
 
