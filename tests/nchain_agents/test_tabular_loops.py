@@ -235,8 +235,9 @@ def test_without_numba_the_environment_is_stepped(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(
         ModuleNotFoundError,
         match=r"^compiled=True needs numba: pip install 'nchain-env\[agents\]'$",
-    ):
+    ) as missing:
         QLearning("NChain-v0", compiled=True)
+    assert missing.value.name == "numba"
 
     def refused(*_: Any) -> None:
         raise AssertionError("compiled without Numba")
