@@ -14,8 +14,19 @@ from nchain_agents.files import whole_file
 from nchain_agents.study.run import Study
 from nchain_agents.study.summary import AgentSummary
 
-# Okabe & Ito's colours, which people with any colour vision tell apart
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+# Okabe and Ito's colours, which people with any colour vision tell apart, and three more of Tol's
+_COLOURS = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#56B4E9",
+    "#E69F00",
+    "#000000",
+    "#882255",
+    "#999933",
+    "#332288",
+)
 
 
 def table(study: Study, yardstick: Yardstick, agents: list[AgentSummary]) -> Table:
@@ -84,7 +95,7 @@ def write_learning_curves(
             linewidth=1.6,
         )
         axes.fill_between(
-            steps, returns.min(axis=0), returns.max(axis=0), color=colour, alpha=0.12, linewidth=0
+            steps, returns.min(axis=0), returns.max(axis=0), color=colour, alpha=0.08, linewidth=0
         )
     axes.set(
         title=f"Return of the greedy policy while learning NChain-v0 ({_seeds(study)})",
