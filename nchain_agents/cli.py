@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -135,7 +136,6 @@ def compare(
     chosen, missing = _chosen(agents)
 
     import gymnasium as gym
-    from joblib import cpu_count
     from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
 
     import nchain_env  # noqa: F401  (registers NChain-v0)
@@ -163,7 +163,7 @@ def compare(
     columns = (SpinnerColumn(), *Progress.get_default_columns(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("training", total=len(chosen) * seeds)
-        for run in run_study(study, jobs or cpu_count()):
+        for run in run_study(study, jobs or os.cpu_count() or 1):
             runs.append(run)
             progress.update(task, advance=1, description=f"trained {run.agent}, seed {run.seed}")
 

@@ -6,8 +6,10 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from importlib import import_module
+from multiprocessing import get_context
 from typing import Any
 
 import gymnasium as gym
@@ -125,15 +127,20 @@ def train(preset: Preset, seed: int, steps: int, chain: dict[str, Any]) -> Run:
 
 def run_study(study: Study, jobs: int) -> Iterator[Run]:
     """Train all agents of a study with all seeds, `jobs` at a time; yield runs as they finish."""
-    from joblib import Parallel, delayed
-
-    tasks = (
-        delayed(train)(preset, seed, study.steps, study.chain)
-        for seed in range(study.seeds)
-        # the slow ones, which stand last, first: then no core waits for another at the end
-        for preset in reversed(study.agents)
-    )
-    yield from Parallel(n_jobs=jobs, return_as="generator_unordered", pre_dispatch="all")(tasks)
+    # New processes, because TensorFlow and torch do not bear being forked; and not joblib's, whose
+    # pool can stop for ever when it replaces a worker that has grown, as TensorFlow's do.
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        runs = [
+            pool.submit(train, preset, seed, study.steps, study.chain)
+            for seed in range(study.seeds)
+            # the slow ones, which stand last, first: then no core waits for another at the end
+            for preset in reversed(study.agents)
+        ]
+        try:
+            for run in as_completed(runs):
+                yield run.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _import_quietly(preset: Preset) -> None:

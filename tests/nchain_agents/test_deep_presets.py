@@ -8,7 +8,6 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-from joblib import Parallel, delayed
 
 pytest.importorskip("keras", reason="needs the keras or the jax extra")
 
@@ -16,6 +15,8 @@ from nchain_agents.evaluation import score
 from nchain_agents.presets import problem
 
 pytestmark = pytest.mark.slow
+
+OverSeeds = Callable[[int, Callable[[int], Any]], list[Any]]
 
 
 class Curve(gym.Wrapper[Any, Any, Any, Any]):
@@ -41,7 +42,8 @@ def trained(problem_name: str, preset: str, seed: int, steps: int | None = None)
     return model.learn(steps or task.steps)
 
 
-def over_seeds(seeds: int, result: Callable[[int], Any]) -> list[Any]:
+@pytest.fixture
+def over_seeds(in_processes: Any) -> OverSeeds:
     """Results of seeds 0, 1, ..., each computed on one core."""
     one_thread = {
         "TF_NUM_INTRAOP_THREADS": "1",
@@ -49,11 +51,15 @@ def over_seeds(seeds: int, result: Callable[[int], Any]) -> list[Any]:
         "OMP_NUM_THREADS": "1",
         "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
     }
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in one_thread.items():
-            patch.setenv(name, value)
-        results: list[Any] = Parallel(n_jobs=2)(delayed(result)(seed) for seed in range(seeds))
-    return results
+
+    def run(seeds: int, result: Callable[[int], Any]) -> list[Any]:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in one_thread.items():
+                patch.setenv(name, value)
+            results: list[Any] = in_processes(result, range(seeds))
+        return results
+
+    return run
 
 
 def chain_policy(seed: int) -> list[int]:
@@ -64,7 +70,7 @@ def chain_policy(seed: int) -> list[int]:
     return policy
 
 
-def test_on_the_chain_it_learns_the_optimal_policy_in_9_of_10_seeds() -> None:
+def test_on_the_chain_it_learns_the_optimal_policy_in_9_of_10_seeds(over_seeds: OverSeeds) -> None:
     policies = over_seeds(10, chain_policy)
     assert sum(policy == [0] * 5 for policy in policies) >= 9
 
@@ -82,7 +88,9 @@ def steps_to_goal(seed: int) -> int:
     return 100
 
 
-def test_in_the_grid_world_it_takes_a_shortest_path_in_10_of_10_seeds() -> None:
+def test_in_the_grid_world_it_takes_a_shortest_path_in_10_of_10_seeds(
+    over_seeds: OverSeeds,
+) -> None:
     assert over_seeds(10, steps_to_goal) == [6] * 10
 
 
@@ -90,7 +98,7 @@ def lake_score(seed: int) -> float:
     return score(trained("frozenlake-deep", "keras-dqn", seed), "FrozenLake-v1")
 
 
-def test_on_the_slippery_lake_the_median_seed_scores_90() -> None:
+def test_on_the_slippery_lake_the_median_seed_scores_90(over_seeds: OverSeeds) -> None:
     assert np.median(over_seeds(5, lake_score)) >= 90
 
 
@@ -108,7 +116,7 @@ def learning_curve(name: str, env_id: str, steps: int, seed: int) -> list[float]
 
 @pytest.mark.parametrize(("env_id", "steps"), [("NChain-v0", 20_000), ("CartPole-v1", 10_000)])
 def test_learning_curves_agree_with_sb3_within_95_percent_intervals(
-    env_id: str, steps: int
+    env_id: str, steps: int, over_seeds: OverSeeds
 ) -> None:
     pytest.importorskip("stable_baselines3", reason="needs the sb3 extra")
     from scipy import stats

@@ -1,7 +1,9 @@
+from functools import partial
+from typing import Any
+
 import gymnasium as gym
 import numpy as np
 import pytest
-from joblib import Parallel, delayed
 
 from nchain_agents import learn_many
 from nchain_agents.evaluation import Yardstick
@@ -56,11 +58,11 @@ def test_tabular_presets_learn_the_optimal_policy_in_199_of_200_seeds(name: str)
 
 
 @pytest.mark.slow
-def test_posterior_sampling_learns_the_optimal_policy_in_199_of_200_seeds() -> None:
-    parts = Parallel(n_jobs=-1)(
-        delayed(always_forward_in)("posterior-sampling", range(first, first + 10))
-        for first in range(0, 200, 10)
-    )
+def test_posterior_sampling_learns_the_optimal_policy_in_199_of_200_seeds(
+    in_processes: Any,
+) -> None:
+    seeds = [range(first, first + 10) for first in range(0, 200, 10)]
+    parts = in_processes(partial(always_forward_in, "posterior-sampling"), seeds)
     assert sum(parts) >= 199
 
 
