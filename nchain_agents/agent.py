@@ -205,8 +205,11 @@ class Agent(ABC):
             np.savez(file, header=np.array(json.dumps(header)), **arrays)  # type: ignore[arg-type]
 
     def _place(self) -> dict[str, Any] | None:
-        model = model_env(self.env)
-        if model is None or self._observation is None:
+        if self._observation is None:
+            return None
+        try:
+            model = model_env(self.env)
+        except ValueError:
             return None
         return {
             "position": model.position,

@@ -69,11 +69,12 @@ class ModelEnv:
             limit._elapsed_steps = elapsed
 
 
-def model_env(env: gym.Env[Any, Any]) -> ModelEnv | None:
-    """Return an environment that was reset as a `ModelEnv`, None where it is none."""
-    if not hasattr(env.unwrapped, "s"):
-        return None
-    try:
-        return ModelEnv(env)
-    except ValueError:
-        return None
+def model_env(env: gym.Env[Any, Any]) -> ModelEnv:
+    """Return an environment that was reset as a `ModelEnv`.
+
+    Raises:
+        ValueError: It is none; the message says why.
+    """
+    if not hasattr(env.unwrapped, "s"):  # toy-text's have it from the first reset on
+        raise ValueError("env must keep its state in `s`, as toy-text's do")
+    return ModelEnv(env)

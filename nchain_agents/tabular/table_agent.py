@@ -70,7 +70,7 @@ class TableAgent(Agent):
                 raise ModuleNotFoundError(
                     "compiled=True needs numba: pip install 'nchain-env[agents]'", name="numba"
                 )
-            self._checked(ModelEnv(self.env))
+            self._checked(ModelEnv(self.env))  # refused now rather than when training begins
         self.compiled = compiled
         self._settings = Settings(self.gamma, 1.0, 0.0, 0.0)
         self._schedule: EpsilonSchedule = epsilon_schedule(0.0)
@@ -123,13 +123,22 @@ class TableAgent(Agent):
 
     def _train(self, end: int, on_episode: Callable[[], bool] | None) -> None:
         self._end = end
-        model = None
-        if self.compiled is not False and find_spec("numba") is not None:
-            model = model_env(self.env)
-        if model is None or (model.mdp.num_states, model.mdp.num_actions) != self._shape:
+        model = self._model()
+        if model is None:
             self._train_stepped(end, on_episode)
         else:
             self._train_compiled(end, on_episode, model)
+
+    def _model(self) -> ModelEnv | None:
+        """Return what the compiled loop learns on, None where the environment is stepped."""
+        if self.compiled is False or find_spec("numba") is None:
+            return None
+        try:
+            return self._checked(model_env(self.env))
+        except ValueError:
+            if self.compiled is True:
+                raise
+            return None
 
     def _train_stepped(self, end: int, on_episode: Callable[[], bool] | None) -> None:
         act, update = type(self).act, type(self).update

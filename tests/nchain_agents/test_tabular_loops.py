@@ -340,6 +340,27 @@ def test_a_table_of_another_size_than_the_spaces_is_not_compiled(states: int, ac
         QLearning(env, compiled=True)
 
 
+def test_an_environment_that_keeps_its_state_elsewhere_is_stepped_or_refused() -> None:
+    class Elsewhere(gym.Env[int, int]):
+        def __init__(self) -> None:
+            self._env = Tabular(chain_mdp())
+            self.P, self.initial_state_distrib = self._env.P, self._env.initial_state_distrib
+            self.observation_space = self._env.observation_space
+            self.action_space = self._env.action_space
+
+        def reset(self, **options: Any) -> tuple[int, dict[str, Any]]:
+            return self._env.reset(**options)
+
+        def step(self, action: int) -> tuple[int, float, bool, bool, dict[str, Any]]:
+            return self._env.step(action)
+
+    agents = (QLearning(Tabular(chain_mdp()), seed=2), QLearning(Elsewhere(), seed=2))
+    known, elsewhere = (agent.learn(500).q for agent in agents)
+    np.testing.assert_array_equal(known, elsewhere)
+    with pytest.raises(ValueError, match=r"^env must keep its state in `s`, as toy-text's do$"):
+        QLearning(Elsewhere(), seed=2, compiled=True).learn(500)
+
+
 @settings(max_examples=30)
 @given(processes(), st.integers(0, 2**32), st.sampled_from(CASES))
 def test_the_loops_agree_on_random_processes(
