@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nchain_agents.agent import Agent, load
-    from nchain_agents.callbacks import StopAfterEpisodes, StopAtConvergence
+    from nchain_agents.callbacks import EveryNTimesteps, StopAfterEpisodes, StopAtConvergence
     from nchain_agents.deep.keras_dqn import KerasDQN
     from nchain_agents.evaluation import score
     from nchain_agents.tabular.batch import learn_many
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Agent",
     "DoubleQLearning",
+    "EveryNTimesteps",
     "ExpectedSarsa",
     "KerasDQN",
     "PosteriorSampling",
@@ -39,6 +40,7 @@ __all__ = [
 _HOMES = {
     "Agent": "nchain_agents.agent",
     "DoubleQLearning": "nchain_agents.tabular.double_q_learning",
+    "EveryNTimesteps": "nchain_agents.callbacks",
     "ExpectedSarsa": "nchain_agents.tabular.expected_sarsa",
     "KerasDQN": "nchain_agents.deep.keras_dqn",
     "PosteriorSampling": "nchain_agents.tabular.posterior_sampling",

@@ -77,6 +77,7 @@ class Agent(ABC):
         self._observation: Any = None
         self._episode_return = 0.0
         self.num_timesteps = 0
+        self._end = 1  # of the present training, which schedules are laid over
         # The return of every finished episode.
         self.episode_returns = array("d")
 
@@ -89,29 +90,49 @@ class Agent(ABC):
 
         Args:
             total_timesteps: The number of environment steps, at least 1.
-            callback: Called with the agent at the end of each episode; False stops the training.
+            callback: Called with the agent at the end of each episode, or as often as its attribute
+                `n_steps` says (see `EveryNTimesteps`); False stops the training.
             progress_bar: Show the steps a second and the return of the last episode.
 
         Raises:
             ValueError: total_timesteps is not such a number.
         """
         start = self.num_timesteps
-        end = start + integer("total_timesteps", total_timesteps, 1)
+        self._end = end = start + integer("total_timesteps", total_timesteps, 1)
+        interval = getattr(callback, "n_steps", None)
         if self._observation is None:
             self._observation, _ = self.env.reset(seed=self._env_seed)
+        goes_on = True
         with training_progress(end - start, progress_bar) as show:
 
             def on_episode() -> bool:
+                nonlocal goes_on
                 show(self.num_timesteps - start, self.episode_returns[-1])
-                return callback is None or callback(self) is not False
+                if callback is not None and interval is None:
+                    goes_on = callback(self) is not False
+                return goes_on
 
-            listens = progress_bar or callback is not None
-            self._train(end, on_episode if listens else None)
+            listens = progress_bar or (callback is not None and interval is None)
+            while self.num_timesteps < end and goes_on:
+                until = end
+                if interval is not None:
+                    until = min(end, (self.num_timesteps // interval + 1) * interval)
+                self._train(until, on_episode if listens else None)
+                if callback is not None and interval is not None:
+                    goes_on = callback(self) is not False
         return self
 
+    @property
+    def total_reward(self) -> float:
+        """The sum of all rewards so far."""
+        return float(np.sum(self.episode_returns)) + self._episode_return
+
     @abstractmethod
-    def _train(self, end: int, on_episode: Callable[[], bool] | None) -> None:
-        """Learn until `num_timesteps` is `end`, or `on_episode` after an episode returns False."""
+    def _train(self, until: int, on_episode: Callable[[], bool] | None) -> None:
+        """Learn until `num_timesteps` is `until`, or `on_episode` after an episode says False.
+
+        Schedules go on to `_end`, which may be later.
+        """
 
     def _count_step(self, reward: float, reached: Any, over: bool) -> None:
         """Take note of a step, and begin a new episode where one is over."""

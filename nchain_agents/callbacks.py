@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nchain_agents.agent import Agent
+from nchain_agents.agent import Agent, Callback
 from nchain_env.checks import integer, real
 from nchain_env.mdp import FloatArray
 
@@ -57,3 +57,23 @@ class StopAtConvergence:
         self._before = now
         self._next_look = agent.num_timesteps + self.window
         return not self.converged
+
+
+class EveryNTimesteps:
+    """Call back at every multiple of a number of steps instead of at each episode's end.
+
+    Args:
+        n_steps: That number, at least 1.
+        callback: Called with the agent; False stops the training.
+
+    Raises:
+        ValueError: n_steps is not such a number.
+    """
+
+    def __init__(self, n_steps: int, callback: Callback) -> None:
+        self.n_steps = integer("n_steps", n_steps, 1)
+        self.callback = callback
+
+    def __call__(self, agent: Agent) -> bool:
+        """Pass the call on; return whether to go on."""
+        return self.callback(agent) is not False

@@ -214,7 +214,7 @@ class Program:
         before = agent.num_timesteps + np.arange(chunk)  # steps before each step
         calls = agent._calls + 1 + np.arange(chunk)
         due = agent._due(calls, before + 1)
-        epsilon, decay = agent._epsilon_at(before, end)
+        epsilon, decay = agent._epsilon_at(before)
         return Plan(
             np.int32(count),
             ((agent._replay.added[0] + np.arange(chunk)) % len(agent._replay.rows)).astype(
@@ -317,6 +317,8 @@ def learn_together(agents: Sequence[KerasDQN], total_timesteps: int) -> None:
     tables = _stack([program.table for program in programs])
     carries = _stack([program.begin(chunk) for program in programs])
     end = agents[0].num_timesteps + total_timesteps
+    for agent in agents:
+        agent._end = end
     while agents[0].num_timesteps < end:
         plan, numbers = draw(programs, end, chunk)
         carries = programs[0].run_together(carries, tables, _stack(numbers), plan)

@@ -216,6 +216,11 @@ class KerasDQN(Agent):
         """The probability of a random action, as of the last step."""
         return self._epsilon
 
+    @property
+    def total_reward(self) -> float:
+        """The sum of all rewards so far, of all environments."""
+        return float(np.sum(self.episode_returns) + self._returns.sum())
+
     def knowledge(self) -> FloatArray:
         """Return the weights of the network, as one array."""
         from nchain_agents.deep.networks import arrays_of
@@ -233,9 +238,9 @@ class KerasDQN(Agent):
         q: FloatArray = self._learner.values(rows).astype(np.float64)
         return q[0] if single else q
 
-    def _epsilon_at(self, step: Any, end: int) -> tuple[Any, Any]:
+    def _epsilon_at(self, step: Any) -> tuple[Any, Any]:
         """Epsilon at a step, and the factor for each episode; for an array of steps, too."""
-        way = np.minimum(step / max(self.exploration_fraction * end, 1e-300), 1.0)
+        way = np.minimum(step / max(self.exploration_fraction * self._end, 1.0), 1.0)
         falling = self.exploration_final_eps + (1.0 - way) * (
             self.exploration_initial_eps - self.exploration_final_eps
         )
@@ -280,13 +285,13 @@ class KerasDQN(Agent):
             self._replay.cut()
             self._observation, _ = self.env.reset(seed=self._env_seed)
 
-    def _train(self, end: int, on_episode: Callable[[], bool] | None) -> None:
+    def _train(self, until: int, on_episode: Callable[[], bool] | None) -> None:
         program = self._compiled_program(self.compiled)
         if program is not None:
-            program.learn(end, on_episode)
+            program.learn(until, on_episode)
             return
         try:
-            learn_stepped(self, end, on_episode)
+            learn_stepped(self, until, on_episode)
         finally:
             self._learner.release()
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from nchain_agents.deep.keras_dqn import KerasDQN
 
 
-def learn_stepped(agent: KerasDQN, end: int, on_episode: Callable[[], bool] | None) -> None:
-    """Learn until `num_timesteps` is `end`, or `on_episode` after an episode returns False.
+def learn_stepped(agent: KerasDQN, until: int, on_episode: Callable[[], bool] | None) -> None:
+    """Learn until `num_timesteps` is `until`, or `on_episode` after an episode returns False.
 
     Raises:
         ValueError: A reward or an observation is NaN or infinite.
@@ -26,8 +26,8 @@ def learn_stepped(agent: KerasDQN, end: int, on_episode: Callable[[], bool] | No
     _check(agent, rows, "observation")
     # the action values of `rows`, where they came with the last update
     values: Float32Array | None = None
-    while agent.num_timesteps < end:
-        epsilon, decay = agent._epsilon_at(agent.num_timesteps, end)
+    while agent.num_timesteps < until:
+        epsilon, decay = agent._epsilon_at(agent.num_timesteps)
         agent._epsilon = float(epsilon * decay ** (len(agent.episode_returns) + 1))
         uniform = agent.np_random.random((2, num_envs))
         if values is None and (uniform[0] >= agent._epsilon).any():

@@ -74,7 +74,6 @@ class TableAgent(Agent):
         self.compiled = compiled
         self._settings = Settings(self.gamma, 1.0, 0.0, 0.0)
         self._schedule: EpsilonSchedule = epsilon_schedule(0.0)
-        self._end = 1  # of the present training, which epsilon's schedule is laid over
         self._next_action = -1
 
     def _checked(self, model: ModelEnv) -> ModelEnv:
@@ -121,13 +120,12 @@ class TableAgent(Agent):
     def _epsilon(self) -> float:
         return self._schedule.epsilon(self.num_timesteps, self._end, len(self.episode_returns))
 
-    def _train(self, end: int, on_episode: Callable[[], bool] | None) -> None:
-        self._end = end
+    def _train(self, until: int, on_episode: Callable[[], bool] | None) -> None:
         model = self._model()
         if model is None:
-            self._train_stepped(end, on_episode)
+            self._train_stepped(until, on_episode)
         else:
-            self._train_compiled(end, on_episode, model)
+            self._train_compiled(until, on_episode, model)
 
     def _model(self) -> ModelEnv | None:
         """Return what the compiled loop learns on, None where the environment is stepped."""
@@ -140,10 +138,10 @@ class TableAgent(Agent):
                 raise
             return None
 
-    def _train_stepped(self, end: int, on_episode: Callable[[], bool] | None) -> None:
+    def _train_stepped(self, until: int, on_episode: Callable[[], bool] | None) -> None:
         act, update = type(self).act, type(self).update
         memory, settings, rng = self.memory, self._settings, self.np_random
-        while self.num_timesteps < end:
+        while self.num_timesteps < until:
             state, epsilon = int(self._observation), self._epsilon()
             action = self._next_action
             if action < 0:
@@ -169,14 +167,16 @@ class TableAgent(Agent):
                 return
 
     def _train_compiled(
-        self, end: int, on_episode: Callable[[], bool] | None, model: ModelEnv
+        self, until: int, on_episode: Callable[[], bool] | None, model: ModelEnv
     ) -> None:
         run = compiled(type(self).act, type(self).update)
         table, schedule = Table.of(model.mdp), self._schedule
-        epsilon = Epsilon(schedule.initial, schedule.final, schedule.slope(end), schedule.decay)
+        epsilon = Epsilon(
+            schedule.initial, schedule.final, schedule.slope(self._end), schedule.decay
+        )
         episodes = _CHUNK_EPISODES if on_episode is None else 1
-        while self.num_timesteps < end:
-            steps = min(end - self.num_timesteps, _CHUNK_STEPS)
+        while self.num_timesteps < until:
+            steps = min(until - self.num_timesteps, _CHUNK_STEPS)
             returns = np.empty(min(episodes, steps))
             state, elapsed = model.position
             place, ended = run(

@@ -1,9 +1,11 @@
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 import pytest
 
-from nchain_agents import QLearning, StopAfterEpisodes, StopAtConvergence
+from nchain_agents import EveryNTimesteps, QLearning, StopAfterEpisodes, StopAtConvergence
+from nchain_agents.agent import Agent
 
 
 def test_training_stops_after_a_number_of_episodes() -> None:
@@ -51,12 +53,43 @@ def test_a_change_of_the_tolerance_counts_as_none_and_a_larger_one_does_not() ->
     assert verdicts == [True, True, True, True, False]
 
 
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_callback_every_n_steps_changes_nothing_that_is_learned(compiled: bool) -> None:
+    # epsilon falls over the whole training, not over the parts between two calls
+    parameters: dict[str, Any] = {
+        "epsilon": {"initial": 1.0, "final": 0.1, "fraction": 0.7},
+        "seed": 3,
+        "compiled": compiled,
+    }
+    called: list[int] = []
+    rewards: list[float] = []
+
+    def look(agent: Agent) -> None:
+        called.append(agent.num_timesteps)
+        rewards.append(agent.total_reward)
+
+    agent = QLearning("NChain-v0", **parameters).learn(100).learn(2500, EveryNTimesteps(700, look))
+    assert called == [700, 1400, 2100, 2600]
+    whole = QLearning("NChain-v0", **parameters).learn(100).learn(2500)
+    np.testing.assert_array_equal(agent.q, whole.q)
+    assert agent.episode_returns == whole.episode_returns
+    assert rewards[-1] == whole.total_reward
+    assert rewards == sorted(rewards)
+
+
+def test_a_callback_every_n_steps_may_stop_the_training() -> None:
+    agent = QLearning("NChain-v0").learn(9000, EveryNTimesteps(50, lambda a: a.num_timesteps < 130))
+    assert agent.num_timesteps == 150
+
+
 @pytest.mark.parametrize("value", [0, -1, 1.5, "3"])
 def test_bad_numbers_are_refused(value: object) -> None:
     with pytest.raises(ValueError, match="episodes must be an integer of at least 1"):
         StopAfterEpisodes(value)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="window must be an integer of at least 1"):
         StopAtConvergence(0.1, window=value)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="n_steps must be an integer of at least 1"):
+        EveryNTimesteps(value, lambda agent: True)  # type: ignore[arg-type]
 
 
 def test_a_bad_tolerance_is_refused() -> None:
