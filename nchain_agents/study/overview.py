@@ -40,14 +40,15 @@ def overviews(comparison: Comparison) -> list[Overview]:
 
 def _overview(comparison: Comparison, section: dict[str, Any], label: str) -> Overview:
     study = comparison.study
+    digits = return_digits(section)
     rows = [
         (
             agent,
-            number(about["return"]["iqm"], ",.1f"),
+            number(about["return"]["iqm"], digits),
             number(about["score"]["iqm"], ".2f"),
             interval_text(about["score"]["interval"]),
             number(about["reward_per_step"]["iqm"], ".3f"),
-            _optimal_from(about["optimal_from"]),
+            _optimal_from(about["optimal_from"]) if section["exact"] else "-",
             number(_speed(comparison, label, agent), ",.0f"),
             _beside(section["best"], agent),
         )
@@ -56,8 +57,8 @@ def _overview(comparison: Comparison, section: dict[str, Any], label: str) -> Ov
     optimum = section["optimal_return"]
     best = "optimal policy" if section["exact"] else "solved"
     references = [
-        (best, number(optimum, ",.1f"), "100.00"),
-        ("uniformly random", number(section["random_return"], ",.1f"), "0.00"),
+        (best, number(optimum, digits), "100.00"),
+        ("uniformly random", number(section["random_return"], digits), "0.00"),
     ]
     if optimum is None:
         references.pop(0)
@@ -80,11 +81,19 @@ def _overview(comparison: Comparison, section: dict[str, Any], label: str) -> Ov
     return Overview(f"{label}, {study.steps:,} steps, {seeds}", rows, references, note)
 
 
+def return_digits(section: dict[str, Any]) -> str:
+    """Return how the returns of an environment are written, by the size they have."""
+    known = [section["random_return"], section["optimal_return"] or 0.0]
+    return ",.1f" if max(map(abs, known)) >= 10 else ".4f"
+
+
 def number(value: float | None, form: str) -> str:
+    """Return a number as text, a dash where there is none."""
     return "-" if value is None else format(value, form)
 
 
 def interval_text(ends: tuple[float, float] | None) -> str:
+    """Return the ends of an interval as text, a dash where there is none."""
     return "-" if ends is None else f"{ends[0]:.2f} to {ends[1]:.2f}"
 
 

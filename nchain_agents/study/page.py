@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -17,7 +18,7 @@ from nchain_agents.evaluation import ExactYardstick
 from nchain_agents.study import pictures, policies
 from nchain_agents.study.comparison import Comparison, Results
 from nchain_agents.study.files import write_text
-from nchain_agents.study.overview import HEADER, Overview, interval_text, number, overviews
+from nchain_agents.study.overview import HEADER, Overview, interval_text, number, overviews, return_digits
 from nchain_agents.study.plan import EnvChoice
 from nchain_agents.study.recipe import AGENTS_FILE, recipe
 from nchain_agents.study.svg import inline
@@ -27,6 +28,8 @@ from nchain_env.planning import policy_iteration
 
 # Up to here values are shown state by state.
 _STATES, _ACTIONS = 20, 6
+# Below this the permutation test has no p-value under 5 %: 2 / (6 over 3) = 0.1.
+_TELLING_SEEDS = 4
 _SIGNS = "○□△◇▽◁▷"  # the markers of `pictures.values`
 
 # What each colour of the pictures is in the page: a variable, which is another at night.
@@ -62,6 +65,7 @@ class Figure(NamedTuple):
 
     picture: Markup
     caption: str
+    more: str = ""
 
 
 def write_page(path: Path, comparison: Comparison) -> None:
@@ -114,7 +118,6 @@ class Section:
     ) -> None:
         self._comparison, self._env = comparison, env
         self.id, self.label = f"env-{place}", env.label
-        self.note = overview.note
         summary = comparison.summary
         self.about: dict[str, Any] = summary.get("envs", [summary])[place]
         self._overview = overview
@@ -142,30 +145,43 @@ class Section:
         best, agents = self.about["best"], self.about["agents"]
         if best is None:
             return ["No run came to its end here."]
-        name = best["agent"]
-        score, optimal = agents[name]["score"]["iqm"], self.about["optimal_return"]
-        earned = f"{name} earns most: {agents[name]['return']['iqm']:,.1f} an episode"
+        returns = {name: about["return"]["iqm"] for name, about in agents.items()}
+        most, optimal = returns[best["agent"]], self.about["optimal_return"]
+        score = agents[best["agent"]]["score"]["iqm"]
+        first = [name for name, earned in returns.items() if math.isclose(earned, most)]
+        earned = f"{_enumerated(first)} {'earns' if len(first) == 1 else 'earn'} most:"
+        digits = return_digits(self.about)
+        earned += f" {most:{digits}} an episode"
         if optimal is not None:
             goal = "the optimum is" if self.about["exact"] else "it counts as solved from"
-            earned += f" ({goal} {optimal:,.1f})"
+            earned += f" ({goal} {optimal:{digits}})"
         if score is not None:
             earned += f", a score of {score:.2f}"
         said = [f"{earned}."]
-        equal = [other for other, than in best["than"].items() if not than["separated"]]
-        worse = [other for other, than in best["than"].items() if than["separated"]]
-        if equal:
-            said.append(f"These seeds do not separate it from {_enumerated(equal)}.")
+        others = {name: than for name, than in best["than"].items() if name not in first}
+        worse = [name for name, than in others.items() if than["separated"]]
+        unclear = [name for name in others if name not in worse]
         if worse:
-            said.append(f"Behind it by more than chance: {_enumerated(worse)}.")
+            said.append(f"Behind by more than chance: {_enumerated(worse)}.")
+        if unclear:
+            said.append(f"Not told apart from {best['agent']} by these seeds: {_enumerated(unclear)}.")
+            if self._comparison.study.seeds < _TELLING_SEEDS:
+                said.append(f"Fewer than {_TELLING_SEEDS} seeds never tell two agents apart.")
         return said
+
+    @property
+    def failed(self) -> int:
+        """How many runs failed here."""
+        return sum(failure["env"] == self.label for failure in self._comparison.failures)
 
     @property
     def curves(self) -> Iterator[Figure]:
         """The measures over the steps."""
+        best = "the optimal policy" if self.exact else "a policy that solves it"
         bands = "Lines: median of the seeds; bands: worst to best."
         measures = [
             (pictures.RETURN, bands),
-            (pictures.REGRET, "What the optimal policy would have earned more while learning."),
+            (pictures.REGRET, f"What {best} would have earned more while learning."),
         ]
         if self.exact and not self._state_by_state:
             measures.append((pictures.Q_ERROR, bands))
@@ -186,8 +202,13 @@ class Section:
                 continue
             picture = pictures.values(entry, self._optimal[gamma], self.actions)
             error = self.about["agents"][entry.agent]["q_error"]["iqm"]
-            caption = f"{entry.agent}, γ = {gamma:g}: off by up to {pictures.rounded(error)}"
-            yield Figure(inline(picture, f"{self.id}-q-{i}", _COLOURS), caption)
+            more = f"γ = {gamma:g}, off by up to {pictures.rounded(error)}"
+            yield Figure(inline(picture, f"{self.id}-q-{i}", _COLOURS), entry.agent, more)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether the pictures of values are wide."""
+        return any(map(pictures.crowded, self._optimal.values()))
 
     @property
     def without_values(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from nchain_agents.evaluation import ExactYardstick
 from nchain_agents.files import whole_file
 from nchain_agents.study.comparison import Comparison, Results
 from nchain_agents.study.plan import EnvChoice
@@ -38,7 +40,7 @@ _DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (6, 1.5, 1.5, 1.5)))
 
 # Colours that a page can replace, and text as it is written: no formulas in names.
 STYLE = {
-    "font.size": 9.0,
+    "font.size": 9.5,
     "text.color": INK,
     "text.parse_math": False,
     "axes.labelcolor": INK,
@@ -98,12 +100,13 @@ def write_learning_curves(path: Path, comparison: Comparison) -> None:
 def curves(comparison: Comparison, env: EnvChoice, measure: Measure) -> Picture | None:
     """Draw a measure of each agent over the steps; None if no agent has it."""
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(4.7, 3.7), layout="constrained")
+        figure = Figure(layout="constrained")
         axes = figure.subplots()
         said = _draw_curves(axes, comparison, env, measure)
         if not said:
             return None
-        _add_legend(figure, [axes], width=62)
+        rows = _add_legend(figure, [axes], width=60)
+        figure.set_size_inches(4.4, 2.7 + 0.19 * rows)
     return Picture(figure, f"{measure.title}, {env.label}", " ".join(said))
 
 
@@ -120,9 +123,13 @@ def values(results: Results, optimal: FloatArray, actions: Sequence[str]) -> Pic
     states = np.arange(num_states)
     said = [f"Q* of state 0 to {num_states - 1}, then the agent's Q, median of the seeds."]
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(3.1, 2.15), layout="constrained")
+        size = (4.4, 2.3) if crowded(optimal) else (3.1, 2.15)
+        figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots()
         width = 0.8 / num_actions
+        if crowded(optimal):
+            for between in states[1:] - 0.5:
+                axes.axvline(between, color=MUTED, alpha=0.2, linewidth=0.8)
         for a, name in enumerate(actions):
             place = states + (a - (num_actions - 1) / 2) * width
             axes.hlines(
@@ -141,14 +148,18 @@ def values(results: Results, optimal: FloatArray, actions: Sequence[str]) -> Pic
                 markersize=3.6,
                 markerfacecolor="none",
                 markeredgewidth=0.9,
-                label=f"{name}: line Q*, dots Q",
             )
             middle = np.median(learned[:, :, a], axis=0)
             said.append(f"{name}: {_listed(optimal[:, a])}; learned {_listed(middle)}.")
-        axes.set(xlabel="state", ylabel="Q")
+        axes.set(xlabel="state", ylabel="Q", xlim=(-0.6, num_states - 0.4))
         axes.grid(visible=False, axis="x")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return Picture(figure, f"Q of {results.agent} against Q*", " ".join(said))
+
+
+def crowded(optimal: FloatArray) -> bool:
+    """Whether values of so many states and actions, (S, A), need a wide picture."""
+    return optimal.size > 24
 
 
 def _draw_curves(
@@ -158,13 +169,13 @@ def _draw_curves(
     yardstick = comparison.yardsticks[env.label]
     said = []
     if measure is RETURN:
-        levels = (("optimal", yardstick.optimal, "--"), ("random", yardstick.random, ":"))
-        for name, level, style in levels:
+        best = "optimal" if isinstance(yardstick, ExactYardstick) else "solved"
+        for name, level, style in ((best, yardstick.optimal, "--"), ("random", yardstick.random, ":")):
             if not np.isnan(level):
                 _draw_level(axes, name, level, style)
-                said.append(f"The {name} policy earns {level:,.1f}.")
+                said.append(f"{name.capitalize()}: {rounded(level)}.")
     entries = comparison.of_env(env)
-    drawn = False
+    drawn: list[FloatArray] = []
     for i, results in enumerate(entries):
         if not results.runs:
             continue
@@ -174,7 +185,7 @@ def _draw_curves(
         )
         if np.isnan(found).any():
             continue
-        drawn = True
+        drawn.append(found)
         middle, low, high = np.median(found, axis=0), found.min(axis=0), found.max(axis=0)
         # curves that coincide show their markers in turn, and the later ones are thinner
         every = max(1, min(len(entries), len(steps) // 3))
@@ -187,18 +198,18 @@ def _draw_curves(
             marker=_MARKERS[i % len(_MARKERS)],
             markevery=(i % every, every),
             markersize=5,
-            linewidth=3 - 1.8 * i / max(1, len(entries) - 1),
+            linewidth=2.6 - 1.4 * i / max(1, len(entries) - 1),
         )
         axes.fill_between(
-            steps, low, high, color=COLOURS[i % len(COLOURS)], alpha=0.12, linewidth=0
+            steps, low, high, color=COLOURS[i % len(COLOURS)], alpha=0.1, linewidth=0
         )
         said.append(_reached(results.agent, middle, low, high, steps[-1]))
     axes.set(ylabel=measure.label, xlabel="training steps", xlim=(0, comparison.study.steps))
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter("{x:,.0f}")
-    if measure.logarithmic:
+    if measure.logarithmic and all((found > 0).all() for found in drawn):
         axes.set_yscale("log")
-    else:
+    elif max((float(abs(found).max()) for found in drawn), default=0.0) >= 1000:
         axes.yaxis.set_major_formatter("{x:,.0f}")
     return said if drawn else []
 
@@ -216,22 +227,29 @@ def _draw_level(axes: Axes, name: str, level: float, style: str) -> None:
     )
 
 
-def _add_legend(figure: Figure, panels: Sequence[Axes], width: int) -> None:
-    """Name the curves of all panels once, below them, in as many columns as names allow."""
+def _add_legend(figure: Figure, panels: Sequence[Axes], width: int) -> int:
+    """Name the curves of all panels once, below them, and return in how many rows.
+
+    Args:
+        figure: The figure.
+        panels: Its panels.
+        width: How many letters fit side by side.
+    """
     found = {}
     for axes in panels:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             found.setdefault(label, handle)
-    longest = max(map(len, found), default=0)
+    columns = max(1, min(len(found), width // (max(map(len, found), default=0) + 8)))
     figure.legend(
         list(found.values()),
         list(found),
         loc="outside lower center",
-        ncols=max(1, min(len(found), width // (longest + 8))),
+        ncols=columns,
         frameon=False,
         handlelength=3.2,
         columnspacing=1.2,
     )
+    return math.ceil(len(found) / columns)
 
 
 def _label(name: str) -> str:

@@ -33,6 +33,7 @@ class Recipe(NamedTuple):
 
     command: str  # for a shell, or in Python where a shell cannot say it
     agents: str | None  # the file AGENTS_FILE that the command reads, if it does
+    own: list[str]  # agents whose class only the program knows that made the study
     versions: dict[str, str]
 
 
@@ -46,7 +47,8 @@ def recipe(study: Study) -> Recipe:
         names = [AGENTS_FILE]
     agents = [name for name in names if name is not None]
     command = _in_a_shell(study, agents) or _in_python(study, agents)
-    return Recipe(command, file, dict(_versions(study)))
+    own = [agent.name for agent in study.agents if not isinstance(agent.agent, str)]
+    return Recipe(command, file, own, dict(_versions(study)))
 
 
 def _name(agent: Preset, known: dict[str, Preset]) -> str | None:
