@@ -46,8 +46,8 @@ def compare(
         steps: How many steps each learns for.
         episodes: How many episodes an evaluation plays where an environment has no model.
         out: The folder that keeps the runs as they finish, and gets `results.csv`, `timing.csv`,
-            `summary.json`, `learning_curves.png` and `report.html`. Called again with the same arguments it makes only the runs that
-            are missing or have failed. None keeps nothing.
+            `summary.json`, `learning_curves.png` and `report.html`. Called again with the same
+            arguments it makes only the runs that are missing or have failed. None keeps nothing.
         resume: Agents, environments or seeds may be added to those of the folder.
         jobs: How many runs at a time; 0: as many as there are cores.
         backend: Where runs are made, by joblib: "loky" (this machine), "dask" or "ray".

@@ -16,9 +16,16 @@ from markupsafe import Markup
 
 from nchain_agents.evaluation import ExactYardstick
 from nchain_agents.study import pictures, policies
-from nchain_agents.study.comparison import Comparison, Results
+from nchain_agents.study.comparison import Comparison
 from nchain_agents.study.files import write_text
-from nchain_agents.study.overview import HEADER, Overview, interval_text, number, overviews, return_digits
+from nchain_agents.study.overview import (
+    HEADER,
+    Overview,
+    interval_text,
+    number,
+    overviews,
+    return_digits,
+)
 from nchain_agents.study.plan import EnvChoice
 from nchain_agents.study.recipe import AGENTS_FILE, recipe
 from nchain_agents.study.svg import inline
@@ -134,9 +141,7 @@ class Section:
             distance = "-" if q_error is None else pictures.rounded(q_error)
             rows.append((*row[:left_out], regret, distance, *row[left_out + 1 :]))
         header = (*HEADER[:left_out], "regret", "|Q - Q*|", *HEADER[left_out + 1 :])
-        references = [
-            (*row, *[""] * (len(header) - len(row))) for row in self._overview.references
-        ]
+        references = [(*row, *[""] * (len(header) - len(row))) for row in self._overview.references]
         return Table(header, rows, references)
 
     @property
@@ -164,7 +169,9 @@ class Section:
         if worse:
             said.append(f"Behind by more than chance: {_enumerated(worse)}.")
         if unclear:
-            said.append(f"Not told apart from {best['agent']} by these seeds: {_enumerated(unclear)}.")
+            said.append(
+                f"Not told apart from {best['agent']} by these seeds: {_enumerated(unclear)}."
+            )
             if self._comparison.study.seeds < _TELLING_SEEDS:
                 said.append(f"Fewer than {_TELLING_SEEDS} seeds never tell two agents apart.")
         return said
@@ -202,7 +209,7 @@ class Section:
                 continue
             picture = pictures.values(entry, self._optimal[gamma], self.actions)
             error = self.about["agents"][entry.agent]["q_error"]["iqm"]
-            more = f"γ = {gamma:g}, off by up to {pictures.rounded(error)}"
+            more = f"gamma = {gamma:g}, off by up to {pictures.rounded(error)}"
             yield Figure(inline(picture, f"{self.id}-q-{i}", _COLOURS), entry.agent, more)
 
     @property
@@ -226,7 +233,7 @@ class Section:
         return [(a, _SIGNS[a % len(_SIGNS)], name) for a, name in enumerate(self.actions)]
 
     @property
-    def policies(self) -> list[policies.Row]:
+    def policy_rows(self) -> list[policies.Row]:
         """What each agent does in each state, where that can be shown."""
         if self._mdp is None or self._mdp.num_states > policies.SHOWN_STATES:
             return []
@@ -234,7 +241,7 @@ class Section:
         return show(self._entries, self._optimal) if self._entries else []
 
     @property
-    def counted_policies(self) -> list[policies.AgreementRow]:
+    def counted_rows(self) -> list[policies.AgreementRow]:
         """In how many states each agent acts optimally, where they are too many to show."""
         if self._mdp is None or self._mdp.num_states <= policies.SHOWN_STATES:
             return []

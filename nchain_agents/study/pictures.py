@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -39,7 +40,7 @@ _MARKERS = "os^Dv<>"
 _DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (6, 1.5, 1.5, 1.5)))
 
 # Colours that a page can replace, and text as it is written: no formulas in names.
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 9.5,
     "text.color": INK,
     "text.parse_math": False,
@@ -86,7 +87,7 @@ def write_learning_curves(path: Path, comparison: Comparison) -> None:
     study = comparison.study
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8, 4.4 * len(study.envs) + 0.6), layout="constrained")
-        panels = figure.subplots(len(study.envs), squeeze=False)[:, 0]
+        panels = list(figure.subplots(len(study.envs), squeeze=False)[:, 0])
         for axes, env in zip(panels, study.envs, strict=True):
             _draw_curves(axes, comparison, env, RETURN)
             axes.set_title(env.label)
@@ -162,15 +163,16 @@ def crowded(optimal: FloatArray) -> bool:
     return optimal.size > 24
 
 
-def _draw_curves(
-    axes: Axes, comparison: Comparison, env: EnvChoice, measure: Measure
-) -> list[str]:
+def _draw_curves(axes: Axes, comparison: Comparison, env: EnvChoice, measure: Measure) -> list[str]:
     """Draw the curves and return what they show; nothing if no agent has the measure."""
     yardstick = comparison.yardsticks[env.label]
     said = []
     if measure is RETURN:
         best = "optimal" if isinstance(yardstick, ExactYardstick) else "solved"
-        for name, level, style in ((best, yardstick.optimal, "--"), ("random", yardstick.random, ":")):
+        for name, level, style in (
+            (best, yardstick.optimal, "--"),
+            ("random", yardstick.random, ":"),
+        ):
             if not np.isnan(level):
                 _draw_level(axes, name, level, style)
                 said.append(f"{name.capitalize()}: {rounded(level)}.")
@@ -200,9 +202,7 @@ def _draw_curves(
             markersize=5,
             linewidth=2.6 - 1.4 * i / max(1, len(entries) - 1),
         )
-        axes.fill_between(
-            steps, low, high, color=COLOURS[i % len(COLOURS)], alpha=0.1, linewidth=0
-        )
+        axes.fill_between(steps, low, high, color=COLOURS[i % len(COLOURS)], alpha=0.1, linewidth=0)
         said.append(_reached(results.agent, middle, low, high, steps[-1]))
     axes.set(ylabel=measure.label, xlabel="training steps", xlim=(0, comparison.study.steps))
     axes.xaxis.set_major_locator(MaxNLocator(5))
@@ -235,7 +235,7 @@ def _add_legend(figure: Figure, panels: Sequence[Axes], width: int) -> int:
         panels: Its panels.
         width: How many letters fit side by side.
     """
-    found = {}
+    found: dict[str, Artist] = {}
     for axes in panels:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             found.setdefault(label, handle)
@@ -258,9 +258,7 @@ def _label(name: str) -> str:
     return f" {short}" if short.startswith("_") else short
 
 
-def _reached(
-    agent: str, middle: FloatArray, low: FloatArray, high: FloatArray, step: int
-) -> str:
+def _reached(agent: str, middle: FloatArray, low: FloatArray, high: FloatArray, step: int) -> str:
     text = f"{agent} reaches {rounded(middle[-1])} after {step:,} steps"
     if low[-1] == high[-1]:
         return f"{text}."

@@ -51,7 +51,7 @@ def arrows(entries: Sequence[Results], optimal: Mapping[float, FloatArray]) -> l
     for gamma, q in optimal.items():
         best = _optimal_actions(q)
         cells = [_optimal_arrow(s, allowed) for s, allowed in enumerate(best)]
-        rows.append(Row(f"optimal (γ = {gamma:g})", cells))
+        rows.append(Row(f"optimal (gamma = {gamma:g})", cells))
     for results in entries:
         chosen = _policies(results)  # (seeds, S)
         forward = (chosen == _FORWARD).sum(axis=0)

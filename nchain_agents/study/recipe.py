@@ -106,7 +106,7 @@ def _parameters(study: Study) -> dict[str, list[Any]]:
 def _in_a_shell(study: Study, agents: list[str]) -> str | None:
     """Return a command line, None if it cannot express a parameter."""
     words = ["nchain", "compare", "--agents", ",".join(agents), "--env", study.envs[0].id]
-    swept = []
+    swept: list[str] = []
     options = iter(_OPTIONS.items())
     for name, values in _parameters(study).items():
         texts = [_text(value) for value in values]

@@ -32,12 +32,10 @@ def again(study: Study, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     followed = recipe(study)
     if followed.agents is not None:
         Path(AGENTS_FILE).write_text(followed.agents)
+    monkeypatch.setattr(sys, "argv", shlex.split(followed.command))
+    in_a_shell = followed.command.startswith("nchain ")
     with pytest.raises(Taken) as call:
-        if followed.command.startswith("nchain "):
-            monkeypatch.setattr(sys, "argv", shlex.split(followed.command))
-            cli.app(standalone_mode=False)
-        else:
-            exec(followed.command, {})
+        cli.app(standalone_mode=False) if in_a_shell else exec(followed.command, {})
     (agents, env), named = call.value.args
     parts = ("parameters", "sweep", "seeds", "steps", "episodes")
     given = {part: named[part] for part in parts if part in named}
