@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import matplotlib as mpl
 import numpy as np
+from matplotlib import style
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -39,23 +39,26 @@ MUTED = "#5a5a5b"  # axes, ticks and what curves are measured against
 _MARKERS = "os^Dv<>"
 _DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (6, 1.5, 1.5, 1.5)))
 
-# Colours that a page can replace, and text as it is written: no formulas in names.
-STYLE: dict[Any, Any] = {
-    "font.size": 9.5,
-    "text.color": INK,
-    "text.parse_math": False,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": MUTED,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": MUTED,
-    "grid.alpha": 0.2,
-    "xtick.color": MUTED,
-    "xtick.labelcolor": INK,
-    "ytick.color": MUTED,
-    "ytick.labelcolor": INK,
-}
+# The reader's own settings left aside, colours that a page can replace, and no formulas in names.
+STYLE: list[Any] = [
+    "default",
+    {
+        "font.size": 9.5,
+        "text.color": INK,
+        "text.parse_math": False,
+        "axes.labelcolor": INK,
+        "axes.edgecolor": MUTED,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "grid.color": MUTED,
+        "grid.alpha": 0.2,
+        "xtick.color": MUTED,
+        "xtick.labelcolor": INK,
+        "ytick.color": MUTED,
+        "ytick.labelcolor": INK,
+    },
+]
 
 
 class Picture(NamedTuple):
@@ -85,7 +88,7 @@ Q_ERROR = Measure("q_error", "Distance from Q* while learning", "largest |Q - Q*
 def write_learning_curves(path: Path, comparison: Comparison) -> None:
     """Draw the return of each agent's greedy policy over the steps, one panel an environment."""
     study = comparison.study
-    with mpl.rc_context(STYLE):
+    with style.context(STYLE):
         figure = Figure(figsize=(8, 4.4 * len(study.envs) + 0.6), layout="constrained")
         panels = list(figure.subplots(len(study.envs), squeeze=False)[:, 0])
         for axes, env in zip(panels, study.envs, strict=True):
@@ -100,7 +103,7 @@ def write_learning_curves(path: Path, comparison: Comparison) -> None:
 
 def curves(comparison: Comparison, env: EnvChoice, measure: Measure) -> Picture | None:
     """Draw a measure of each agent over the steps; None if no agent has it."""
-    with mpl.rc_context(STYLE):
+    with style.context(STYLE):
         figure = Figure(layout="constrained")
         axes = figure.subplots()
         said = _draw_curves(axes, comparison, env, measure)
@@ -123,7 +126,7 @@ def values(results: Results, optimal: FloatArray, actions: Sequence[str]) -> Pic
     seeds, num_states, num_actions = learned.shape
     states = np.arange(num_states)
     said = [f"Q* of state 0 to {num_states - 1}, then the agent's Q, median of the seeds."]
-    with mpl.rc_context(STYLE):
+    with style.context(STYLE):
         size = (4.4, 2.3) if crowded(optimal) else (3.1, 2.15)
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots()
@@ -169,12 +172,12 @@ def _draw_curves(axes: Axes, comparison: Comparison, env: EnvChoice, measure: Me
     said = []
     if measure is RETURN:
         best = "optimal" if isinstance(yardstick, ExactYardstick) else "solved"
-        for name, level, style in (
+        for name, level, line in (
             (best, yardstick.optimal, "--"),
             ("random", yardstick.random, ":"),
         ):
             if not np.isnan(level):
-                _draw_level(axes, name, level, style)
+                _draw_level(axes, name, level, line)
                 said.append(f"{name.capitalize()}: {rounded(level)}.")
     entries = comparison.of_env(env)
     drawn: list[FloatArray] = []
@@ -214,8 +217,8 @@ def _draw_curves(axes: Axes, comparison: Comparison, env: EnvChoice, measure: Me
     return said if drawn else []
 
 
-def _draw_level(axes: Axes, name: str, level: float, style: str) -> None:
-    axes.axhline(level, color=MUTED, linestyle=style, linewidth=1)
+def _draw_level(axes: Axes, name: str, level: float, line: str) -> None:
+    axes.axhline(level, color=MUTED, linestyle=line, linewidth=1)
     axes.annotate(
         name,
         (1, level),

@@ -8,10 +8,10 @@ import warnings
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 
-import matplotlib as mpl
 from markupsafe import Markup
+from matplotlib import style
 
-from nchain_agents.study.pictures import Picture
+from nchain_agents.study.pictures import STYLE, Picture
 
 
 def inline(picture: Picture, name: str, colours: Mapping[str, str]) -> Markup:
@@ -23,7 +23,8 @@ def inline(picture: Picture, name: str, colours: Mapping[str, str]) -> Markup:
         colours: What stands for each colour that was drawn with: `{"#222222": "var(--ink)"}`.
     """
     text = io.StringIO()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}), warnings.catch_warnings():
+    settings = [*STYLE, {"svg.fonttype": "none", "svg.hashsalt": name}]
+    with style.context(settings), warnings.catch_warnings():
         # the reader's fonts may have what matplotlib's does not
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         picture.figure.savefig(text, format="svg", metadata={"Date": None}, transparent=True)

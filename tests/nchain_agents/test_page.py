@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from nchain_agents.presets import Preset, problem
+from nchain_agents.study import report
 from nchain_agents.study.comparison import Comparison
 from nchain_agents.study.page import write_page
 from nchain_agents.study.plan import Study, environments
@@ -383,3 +384,25 @@ def test_equal_studies_give_equal_bytes(
     write_page(tmp_path / "report.html", later)
     assert (tmp_path / "report.html").read_bytes() == path.read_bytes()
     assert path.stat().st_size < 500_000
+
+
+def test_the_readers_own_settings_of_matplotlib_change_nothing(
+    reports: dict[str, Reported], tmp_path: Path
+) -> None:
+    import matplotlib as mpl
+
+    own: dict[Any, Any] = {"axes.facecolor": "#123456", "font.size": 20, "savefig.bbox": "tight"}
+    comparison, path = reports["chain"]
+    with mpl.rc_context(own):
+        write_page(tmp_path / "report.html", comparison)
+    assert (tmp_path / "report.html").read_bytes() == path.read_bytes()
+
+
+def test_a_study_of_which_nothing_is_left_has_a_report(tmp_path: Path) -> None:
+    study = Study((Preset("fails", Fails),), environments("NChain-v0", {}, {}), 1, 10)
+    run = replace(train(study.tasks[0]), checkpoints=(), failure="it was too late")
+    report.write(tmp_path, Comparison.of(study, {run.key: run}))
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(report.FILES)
+    page = (tmp_path / "report.html").read_text()
+    assert "No run came to its end here." in page
+    assert "it was too late" in page
