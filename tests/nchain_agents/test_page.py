@@ -257,13 +257,18 @@ def test_a_picture_tells_its_figures(opened: Opener, reports: dict[str, Reported
 
 
 def test_curves_differ_by_more_than_colour(opened: Opener) -> None:
-    page = opened("chain")
-    curves = page.get_by_role("img", name=re.compile("^Return")).locator(
-        "path[style*='stroke: var(--c']"
-    )
-    styles = {curve.get_attribute("style") or "" for curve in curves.all()}
-    dashes = {re.sub(r"stroke: var\(--c\d\);?", "", style) for style in styles}
-    assert len(dashes) >= 3
+    curves = opened("chain").get_by_role("img", name=re.compile("^Return"))
+    styles = [
+        line.get_attribute("style") or ""
+        for line in curves.locator("g[clip-path] > path, path[clip-path]").all()
+    ]
+    found = [
+        (re.findall(r"stroke: var\(--c(\d)\)", style), re.findall("dasharray: ([^;]+)", style))
+        for style in styles
+    ]
+    dashes = {colour[0]: dash for colour, dash in found if colour}
+    assert sorted(dashes) == ["0", "1", "2"]
+    assert len(set(map(tuple, dashes.values()))) == 3
 
 
 def test_policies_are_arrows_along_the_chain(opened: Opener, reports: dict[str, Reported]) -> None:
