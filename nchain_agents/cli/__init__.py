@@ -7,7 +7,9 @@ import sys
 import typer
 
 from nchain_agents.cli.compare import compare
+from nchain_agents.cli.evaluate import evaluate
 from nchain_agents.cli.solve import solve
+from nchain_agents.cli.train import train
 
 app = typer.Typer(
     name="nchain",
@@ -16,8 +18,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command()(solve)
-app.command()(compare)
+for command in (solve, train, evaluate, compare):
+    app.command()(command)
 
 
 def run() -> None:
