@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import cloudpickle
 import joblib
@@ -67,7 +69,8 @@ class Workers:
             stack.enter_context(joblib.parallel_config(self.backend, n_jobs=self.jobs or cores))
             # Each run is handed out and comes back by itself: none waits for others to be kept.
             parallel = joblib.Parallel(return_as="generator_unordered", batch_size=1)
-            yield from parallel(joblib.delayed(_make)(*_sent(t), self.time_limit) for t in tasks)
+            make = joblib.delayed(partial(_make, os.getpid(), self.time_limit))
+            yield from parallel(make(*_sent(task)) for task in tasks)
 
 
 def _dask(stack: ExitStack, scheduler: str | None, jobs: int) -> int:
@@ -110,9 +113,24 @@ def _sent(task: Task) -> tuple[RunKey, bytes]:
     return task.key, cloudpickle.dumps(partial(train, task))
 
 
-def _make(key: RunKey, call: bytes, time_limit: float | None) -> Run:
+def _make(owner: int, time_limit: float | None, key: RunKey, call: bytes) -> Run:
     def failed(reason: str) -> Run:
         return Run(key, (), None, None, reason, 0.0)
 
+    _end_with(owner)
     run: Run = call_isolated(call, time_limit, failed)
     return run
+
+
+@cache
+def _end_with(owner: int) -> None:
+    """End this process when its parent does, if that is the owner: loky's would go on for none."""
+    if os.getppid() != owner:
+        return
+
+    def watch() -> None:
+        while os.getppid() == owner:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
