@@ -7,6 +7,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+from matplotlib.ticker import EngFormatter
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from nchain_agents.study import files, pictures
@@ -16,11 +18,10 @@ HEADER = (
     "agent",
     "return",
     "score",
-    "95 % interval",
-    "reward/step",
+    "95\u00a0% interval",
     "optimal from",
     "steps/s",
-    "beside the best",
+    "separated from best",
 )
 
 
@@ -50,10 +51,9 @@ def _overview(comparison: Comparison, section: dict[str, Any], label: str) -> Ov
             _number(about["return"]["iqm"], ",.1f"),
             _number(about["score"]["iqm"], ".2f"),
             _interval(about["score"]["interval"]),
-            _number(about["reward_per_step"]["iqm"], ".3f"),
             _optimal_from(about["optimal_from"]),
-            _number(_speed(comparison, label, agent), ",.0f"),
-            _beside(section["best"], agent),
+            EngFormatter(places=1, sep="")(_speed(comparison, label, agent)),
+            _separated(section["best"], agent),
         )
         for agent, about in section["agents"].items()
     ]
@@ -75,8 +75,8 @@ def _overview(comparison: Comparison, section: dict[str, Any], label: str) -> Ov
         f"return: expected return of an episode of the learned greedy policy, {how}; score: 100 = "
         f"{best}, 0 = uniformly random; both are interquartile means over the seeds, with the "
         "score's 95 % bootstrap interval; optimal from: the step from which the policy stays "
-        "optimal for the agent's discount, median of the seeds; beside the best: whether the "
-        "seeds separate it from the best agent (permutation test, 5 %)"
+        "optimal for the agent's discount, median of the seeds; separated from best: the p-value "
+        "of a permutation test where it is below 5 %"
     )
     failed = sum(failure["env"] == label for failure in comparison.failures)
     if failed:
@@ -88,10 +88,17 @@ def as_tables(comparison: Comparison) -> list[Table]:
     """Return rich tables: one for each environment, and one of the failures if there are any."""
     tables = []
     for overview in overviews(comparison):
-        table = Table(title=overview.title, caption=overview.note, caption_justify="left")
+        table = Table(
+            title=overview.title,
+            caption=overview.note,
+            caption_justify="left",
+            box=SIMPLE_HEAD,
+            collapse_padding=True,  # so that it fits into 80 columns
+            pad_edge=False,
+        )
         table.add_column(HEADER[0], no_wrap=True)
         for name in HEADER[1:]:
-            table.add_column(name.replace("/", "\n/").replace(" ", "\n", 1), justify="right")
+            table.add_column(name.replace(" ", "\n", 1), justify="right", no_wrap=True)
         for row in overview.rows:
             table.add_row(*row)
         table.add_section()
@@ -135,7 +142,7 @@ def _number(value: float | None, form: str) -> str:
 
 
 def _interval(ends: tuple[float, float] | None) -> str:
-    return "-" if ends is None else f"{ends[0]:.2f} to {ends[1]:.2f}"
+    return "-" if ends is None else f"{ends[0]:.1f} to {ends[1]:.1f}"
 
 
 def _optimal_from(steps: list[int | None]) -> str:
@@ -150,8 +157,8 @@ def _speed(comparison: Comparison, label: str, agent: str) -> float:
     return float(median(row["steps_per_second"] for row in rows))
 
 
-def _beside(best: dict[str, Any], agent: str) -> str:
+def _separated(best: dict[str, Any], agent: str) -> str:
     if agent == best["agent"]:
         return "best"
     than = best["than"][agent]
-    return f"worse, p={than['p_value']:.2g}" if than["separated"] else "not separated"
+    return f"p={than['p_value']:.2g}" if than["separated"] else "no"

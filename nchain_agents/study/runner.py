@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -48,6 +49,11 @@ class Workers:
             raise ValueError(
                 f"backend must be dask or ray where there is a scheduler, got {self.backend!r}"
             )
+        if self.backend == "dask" and self.scheduler is not None:
+            if not re.fullmatch(r"\w+://.+:\d+", self.scheduler):
+                raise ValueError(
+                    f"scheduler must be an address like tcp://HOST:PORT, got {self.scheduler!r}"
+                )
         if self.time_limit is not None:
             real("time_limit", self.time_limit, 0, open_low=True)
 
