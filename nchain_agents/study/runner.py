@@ -49,11 +49,9 @@ class Workers:
             raise ValueError(
                 f"backend must be dask or ray where there is a scheduler, got {self.backend!r}"
             )
-        if self.backend == "dask" and self.scheduler is not None:
-            if not re.fullmatch(r"\w+://.+:\d+", self.scheduler):
-                raise ValueError(
-                    f"scheduler must be an address like tcp://HOST:PORT, got {self.scheduler!r}"
-                )
+        dask_at = self.scheduler if self.backend == "dask" else None
+        if dask_at is not None and not re.fullmatch(r"\w+://.+:\d+", dask_at):
+            raise ValueError(f"scheduler must be an address like tcp://HOST:PORT, got {dask_at!r}")
         if self.time_limit is not None:
             real("time_limit", self.time_limit, 0, open_low=True)
 
