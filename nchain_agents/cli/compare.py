@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from nchain_agents.cli.options import key_values
+from nchain_agents.cli.options import EnvOption, key_values
 
 if TYPE_CHECKING:
     from nchain_agents.study.comparison import Comparison
@@ -24,7 +24,7 @@ def compare(
             " all presets for the environment that are installed."
         ),
     ] = None,
-    env: Annotated[str, typer.Option(help="The environment, as gym.make takes it.")] = "NChain-v0",
+    env: EnvOption = "NChain-v0",
     n: Annotated[int | None, typer.Option(help="Number of states of the chain.")] = None,
     slip: Annotated[
         float | None, typer.Option(help="Probability that the opposite action is executed.")
@@ -82,10 +82,11 @@ def compare(
     from nchain_agents.presets import presets_for
     from nchain_agents.study import report
     from nchain_agents.study.compare import compare as run
+    from nchain_agents.study.plan import parsed
 
     console = Console(stderr=True)
     if names is None:
-        for preset in presets_for(env, {}).values():
+        for preset in presets_for(*parsed(env)).values():
             if not preset.installed and not preset.by_name_only:
                 said = f"left out: {preset.name}, which needs {preset.install_command}"
                 console.print(said, markup=False, highlight=False)

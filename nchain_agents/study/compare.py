@@ -10,9 +10,9 @@ from typing import Any
 from nchain_agents.presets import Preset, presets_for
 from nchain_agents.study import files, report
 from nchain_agents.study.comparison import Comparison, pending
-from nchain_agents.study.plan import Study, chosen, environments
+from nchain_agents.study.plan import Study, chosen, environments, parsed
 from nchain_agents.study.run import Run
-from nchain_agents.study.runner import run_tasks
+from nchain_agents.study.runner import Workers
 from nchain_agents.study.store import Store
 
 
@@ -39,8 +39,8 @@ def compare(
         agents: Names of presets or of installed plug-ins, `module:Class`, TOML files of agents,
             or classes with `learn` and `predict`; None: the presets for the environment whose
             extras are installed.
-        env: The environment, as `gym.make` takes it.
-        parameters: Its keyword arguments.
+        env: The environment, as `gym.make` takes it, with parameters if any: `NChain-v0 n=8`.
+        parameters: More of its keyword arguments.
         sweep: Keyword arguments of several values each: every combination is an environment.
         seeds: How many seeds each agent learns with in each environment.
         steps: How many steps each learns for.
@@ -64,6 +64,7 @@ def compare(
         OSError: A file cannot be written; the finished runs are kept.
         ModuleNotFoundError: The backend is not installed.
     """
+    workers = Workers(jobs, backend, scheduler, time_limit)
     study = plan(
         agents,
         env,
@@ -86,9 +87,7 @@ def compare(
         tasks.sort(key=lambda task: -study.agents.index(task.agent))
         show = stack.enter_context(_progress(len(tasks), progress_bar))
         if tasks:
-            for run in run_tasks(
-                tasks, jobs=jobs, backend=backend, scheduler=scheduler, time_limit=time_limit
-            ):
+            for run in workers.make(tasks):
                 done[run.key] = run
                 if store is not None:
                     store.add(run)
@@ -114,8 +113,9 @@ def plan(
     Raises:
         ValueError: A parameter is not allowed.
     """
-    envs = environments(env, parameters or {}, sweep or {})
-    known = presets_for(env, envs[0].parameters)
+    env_id, given = parsed(env)
+    envs = environments(env_id, {**given, **(parameters or {})}, sweep or {})
+    known = presets_for(env_id, envs[0].parameters)
     if agents is None:
         agents = [one for one in known.values() if one.installed and not one.by_name_only]
     return Study(chosen(agents, known), envs, seeds, steps, episodes)

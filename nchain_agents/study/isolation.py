@@ -6,6 +6,7 @@ answers on its standard output. It ends with the process that began it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import queue
@@ -70,20 +71,16 @@ class Interpreter:
         except (EOFError, BrokenPipeError, pickle.UnpicklingError):
             self.close()
             if late.is_set():
-                raise EndedError(
-                    f"it took longer than the time limit of {time_limit:g} s"
-                ) from None
+                raise EndedError(f"it took longer than {time_limit:g} s, the time limit") from None
             raise EndedError(f"its process ended with {_said(self._process.returncode)}") from None
-        except BaseException:  # stopped from the keyboard: no answer would be to the next call
-            self.close()
-            raise
         finally:
             timer.cancel()
 
     def close(self) -> None:
         """End the process."""
         self._process.kill()
-        self._process.communicate()
+        with contextlib.suppress(BrokenPipeError):  # what it was never sent
+            self._process.communicate()
 
 
 def _said(code: int) -> str:
@@ -107,11 +104,18 @@ def call_isolated(function: bytes, time_limit: float | None, failed: Callable[[s
     try:
         return _own.interpreter.call(function, time_limit)
     except EndedError as reason:
-        del _own.interpreter
+        close_own()
         return failed(str(reason))
-    except BaseException:
-        del _own.interpreter
+    except BaseException:  # stopped from the keyboard: an answer would be taken for the next one's
+        close_own()
         raise
+
+
+def close_own() -> None:
+    """End this thread's interpreter, if it has one."""
+    if hasattr(_own, "interpreter"):
+        _own.interpreter.close()
+        del _own.interpreter
 
 
 def _serve() -> None:

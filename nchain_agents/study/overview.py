@@ -6,17 +6,18 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any, NamedTuple
 
+from matplotlib.ticker import EngFormatter
+
 from nchain_agents.study.comparison import Comparison
 
 HEADER = (
     "agent",
     "return",
     "score",
-    "95 % interval",
-    "reward/step",
+    "95\u00a0% interval",
     "optimal from",
     "steps/s",
-    "beside the best",
+    "separated from best",
 )
 
 
@@ -47,10 +48,9 @@ def _overview(comparison: Comparison, section: dict[str, Any], label: str) -> Ov
             number(about["return"]["iqm"], digits),
             number(about["score"]["iqm"], ".2f"),
             interval_text(about["score"]["interval"]),
-            number(about["reward_per_step"]["iqm"], ".3f"),
             _optimal_from(about["optimal_from"]) if section["exact"] else "-",
-            number(_speed(comparison, label, agent), ",.0f"),
-            _beside(section["best"], agent),
+            EngFormatter(places=1, sep="")(_speed(comparison, label, agent)),
+            _separated(section["best"], agent),
         )
         for agent, about in section["agents"].items()
     ]
@@ -72,8 +72,8 @@ def _overview(comparison: Comparison, section: dict[str, Any], label: str) -> Ov
         f"return: expected return of an episode of the learned greedy policy, {how}; score: 100 = "
         f"{best}, 0 = uniformly random; both are interquartile means over the seeds, with the "
         "score's 95 % bootstrap interval; optimal from: the step from which the policy stays "
-        "optimal for the agent's discount, median of the seeds; beside the best: whether the "
-        "seeds separate it from the best agent (permutation test, 5 %)"
+        "optimal for the agent's discount, median of the seeds; separated from best: the p-value "
+        "of a permutation test where it is below 5 %"
     )
     failed = sum(failure["env"] == label for failure in comparison.failures)
     if failed:
@@ -94,7 +94,7 @@ def number(value: float | None, form: str) -> str:
 
 def interval_text(ends: tuple[float, float] | None) -> str:
     """Return the ends of an interval as text, a dash where there is none."""
-    return "-" if ends is None else f"{ends[0]:.2f} to {ends[1]:.2f}"
+    return "-" if ends is None else f"{ends[0]:.1f} to {ends[1]:.1f}"
 
 
 def _optimal_from(steps: list[int | None]) -> str:
@@ -109,8 +109,8 @@ def _speed(comparison: Comparison, label: str, agent: str) -> float:
     return float(median(row["steps_per_second"] for row in rows))
 
 
-def _beside(best: dict[str, Any], agent: str) -> str:
+def _separated(best: dict[str, Any], agent: str) -> str:
     if agent == best["agent"]:
         return "best"
     than = best["than"][agent]
-    return f"worse, p={than['p_value']:.2g}" if than["separated"] else "not separated"
+    return f"p={than['p_value']:.2g}" if than["separated"] else "no"

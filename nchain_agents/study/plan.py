@@ -39,8 +39,54 @@ class EnvChoice:
 
     @property
     def label(self) -> str:
-        """What it is called in results: its id, and the parameters that were given."""
-        return " ".join([self.id, *(f"{name}={value}" for name, value in self.parameters.items())])
+        """What it is called in results, and can be given as: `NChain-v0 n=8 slip=0`."""
+        return _label(self.id, self.parameters)
+
+
+def parsed(label: str) -> tuple[str, dict[str, Any]]:
+    """Return the id and the parameters that a label stands for.
+
+    Values are numbers, true, false or null as JSON has them; all else is text.
+
+    Raises:
+        ValueError: It is not like `NChain-v0 n=8 slip=0`.
+    """
+    env_id, *given = label.split() or [""]
+    found: dict[str, Any] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not name or not equals or name in found:
+            raise ValueError(f"env must be like 'NChain-v0 n=8 slip=0', got {label!r}")
+        found[name] = from_text(value)
+    return env_id, found
+
+
+def from_text(value: str) -> Any:
+    """Return the number, truth value or text that a text stands for."""
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+def label(env: gym.Env[Any, Any]) -> str:
+    """Return what an environment that `gym.make` made can be given as."""
+    assert env.spec is not None
+    registered = gym.spec(env.spec.id).kwargs
+    given = {
+        name: value
+        for name, value in env.spec.kwargs.items()
+        if name != "render_mode" and (name not in registered or registered[name] != value)
+    }
+    return _label(env.spec.id, given)
+
+
+def _label(env_id: str, parameters: Mapping[str, Any]) -> str:
+    return " ".join([env_id, *(f"{name}={_as_text(v)}" for name, v in parameters.items())])
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
 class RunKey(NamedTuple):
@@ -147,7 +193,7 @@ def environments(
     unknown = [name for name in (*parameters, *sweep) if known and name not in known]
     if unknown:
         raise ValueError(
-            f"sweep must name parameters of {env_id}, got {unknown[0]!r}; known: {', '.join(known)}"
+            f"env: {env_id} has no parameter {unknown[0]!r}; it has {', '.join(known)}"
         )
     limit = time_limit(env_id) if spec.max_episode_steps is None else None
     if limit is not None:

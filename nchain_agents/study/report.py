@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from nchain_agents.study import files, page, pictures
@@ -19,10 +20,17 @@ def as_tables(comparison: Comparison) -> list[Table]:
     """Return rich tables: one for each environment, and one of the failures if there are any."""
     tables = []
     for overview in overviews(comparison):
-        table = Table(title=overview.title, caption=overview.note, caption_justify="left")
+        table = Table(
+            title=overview.title,
+            caption=overview.note,
+            caption_justify="left",
+            box=SIMPLE_HEAD,
+            collapse_padding=True,  # so that it fits into 80 columns
+            pad_edge=False,
+        )
         table.add_column(HEADER[0], no_wrap=True)
         for name in HEADER[1:]:
-            table.add_column(name.replace("/", "\n/").replace(" ", "\n", 1), justify="right")
+            table.add_column(name.replace(" ", "\n", 1), justify="right", no_wrap=True)
         for row in overview.rows:
             table.add_row(*row)
         table.add_section()

@@ -193,7 +193,7 @@ def train(task: Task) -> Run:
     evaluating = 0.0
     start = time.perf_counter()
     try:
-        _import_quietly(task.agent)
+        import_quietly(task.agent)
         judge = _judge(task.env, task.episodes)
         interval = max(1, task.steps // CHECKPOINTS)
         start = time.perf_counter()
@@ -269,7 +269,7 @@ def _check_finite(model: Any) -> None:
         raise ValueError("what it learned is no longer finite")
 
 
-def _import_quietly(preset: Preset) -> None:
+def import_quietly(preset: Preset) -> None:
     """Import what a preset needs, without TensorFlow's notes on start-up."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # The notes come from C++ before that level is read, so only the file descriptor stops them.

@@ -23,6 +23,7 @@ from nchain_env.planning import policy_iteration
 _STATES, _ACTIONS = 20, 6
 # Below this the permutation test has no p-value under 5 %: 2 / (6 over 3) = 0.1.
 _TELLING_SEEDS = 4
+_LAST = ("optimal from", "separated from best")  # columns of HEADER
 _SIGNS = "○□△◇▽◁▷"  # the markers of `pictures.values`
 
 # What each colour of the pictures is in the page: a variable, which is another at night.
@@ -65,14 +66,15 @@ class Section:
     @property
     def table(self) -> Table:
         """The figures of each agent, without speeds."""
-        left_out = HEADER.index("steps/s")
+        header = (*HEADER[:4], "reward/step", "regret", "|Q - Q*|", *_LAST)
         rows = []
         for row, about in zip(self._overview.rows, self.about["agents"].values(), strict=True):
-            regret = number(about["regret"]["iqm"], ",.0f")
+            shown = dict(zip(HEADER, row, strict=True))
             q_error = about["q_error"]["iqm"]
-            distance = "-" if q_error is None else pictures.rounded(q_error)
-            rows.append((*row[:left_out], regret, distance, *row[left_out + 1 :]))
-        header = (*HEADER[:left_out], "regret", "|Q - Q*|", *HEADER[left_out + 1 :])
+            shown["reward/step"] = number(about["reward_per_step"]["iqm"], ".3f")
+            shown["regret"] = number(about["regret"]["iqm"], ",.0f")
+            shown["|Q - Q*|"] = "-" if q_error is None else pictures.rounded(q_error)
+            rows.append([shown[name] for name in header])
         references = [(*row, *[""] * (len(header) - len(row))) for row in self._overview.references]
         return Table(header, rows, references)
 

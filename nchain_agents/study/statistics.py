@@ -20,6 +20,7 @@ from nchain_env.checks import real
 RESAMPLES = 9_999  # or permutations
 
 _Array = NDArray[np.float64]
+Strata = Sequence[ArrayLike] | NDArray[Any]  # also one array, (strata, seeds)
 
 
 @overload
@@ -47,15 +48,15 @@ def interquartile_mean(values: ArrayLike, axis: int | None = None) -> float | _A
 
 
 def interval(
-    strata: Sequence[ArrayLike],
+    strata: Strata,
     statistic: Callable[..., Any],
     rng: np.random.Generator,
     confidence: float = 0.95,
 ) -> tuple[float, float] | None:
     """Return the percentile bootstrap interval of a statistic, resampling seeds in each stratum.
 
-    Few seeds give intervals that are too narrow: of the mean of a normal sample, the interval of
-    95 % covers the truth in 84 % of samples of 5 seeds, 90 % of 10 and 93 % of 20.
+    Few seeds give intervals that are too narrow. Of normal samples of 5, 10 and 20 seeds, the
+    interval of 95 % covers the mean in 84, 90 and 93 %, the interquartile mean in 90, 94 and 94 %.
 
     Args:
         strata: Arrays of shapes (n_1,), (n_2,), ...; finite numbers.
@@ -82,7 +83,7 @@ def interval(
     return _percentiles(_strata("strata", strata), pooled, rng, confidence)
 
 
-def probability_of_improvement(x: Sequence[ArrayLike], y: Sequence[ArrayLike]) -> float:
+def probability_of_improvement(x: Strata, y: Strata) -> float:
     """Return how probable it is that a seed of X is better than one of Y, as a mean over strata.
 
     In each stratum P(X > Y) + P(X = Y) / 2, which is Mann and Whitney's U / (n m): 1 where every
@@ -101,8 +102,8 @@ def probability_of_improvement(x: Sequence[ArrayLike], y: Sequence[ArrayLike]) -
 
 
 def improvement_interval(
-    x: Sequence[ArrayLike],
-    y: Sequence[ArrayLike],
+    x: Strata,
+    y: Strata,
     rng: np.random.Generator,
     confidence: float = 0.95,
 ) -> tuple[float, float] | None:
@@ -130,7 +131,7 @@ def improvement_interval(
     return _percentiles(seeds, improvement, rng, confidence)
 
 
-def p_value(x: Sequence[ArrayLike], y: Sequence[ArrayLike], rng: np.random.Generator) -> float:
+def p_value(x: Strata, y: Strata, rng: np.random.Generator) -> float:
     """Return how often chance alone would set the two agents as far apart as their seeds do.
 
     The two-sided permutation test of `probability_of_improvement`: had the agents learned alike,
@@ -204,14 +205,14 @@ def _counts(drawn: NDArray[np.int64]) -> _Array:
     return np.bincount(places.ravel(), minlength=R * n).reshape(R, n).astype(float)
 
 
-def _pairs(x: Sequence[ArrayLike], y: Sequence[ArrayLike]) -> list[tuple[_Array, _Array]]:
+def _pairs(x: Strata, y: Strata) -> list[tuple[_Array, _Array]]:
     a, b = _strata("x", x), _strata("y", y)
     if len(a) != len(b):
         raise ValueError(f"y must have as many strata as x, which has {len(a)}, got {len(b)}")
     return list(zip(a, b, strict=True))
 
 
-def _strata(name: str, strata: Sequence[ArrayLike]) -> list[_Array]:
+def _strata(name: str, strata: Strata) -> list[_Array]:
     """Return the strata in order of value: then nothing depends on the order of the seeds."""
     arrays = [_numbers(f"{name}[{i}]", stratum) for i, stratum in enumerate(strata)]
     if not arrays:

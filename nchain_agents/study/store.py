@@ -37,15 +37,19 @@ class Store:
 
     def __init__(self, path: Path, study: Study, adds: bool = False) -> None:
         self._path = path
+        self._db = sqlite3.connect(path, isolation_level=None)
         try:
-            self._db = sqlite3.connect(path, isolation_level=None)
             # a run that was written survives this process; nothing waits for the disk
             self._db.execute("pragma journal_mode = wal")
             self._db.execute("pragma synchronous = normal")
             self._db.executescript(_TABLES)
-            self._claim(study.as_data(), adds)
+            self._claim(json.loads(json.dumps(study.as_data())), adds)
         except sqlite3.DatabaseError as error:
+            self._db.close()
             raise _failure(error, path) from None
+        except ValueError:
+            self._db.close()
+            raise
 
     def _claim(self, wanted: dict[str, Any], adds: bool) -> None:
         found = self._db.execute("select format, text from study").fetchone()
