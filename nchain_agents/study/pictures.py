@@ -12,7 +12,7 @@ from matplotlib import style
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from nchain_agents.evaluation import ExactYardstick
 from nchain_agents.files import whole_file
@@ -212,6 +212,7 @@ def _draw_curves(axes: Axes, comparison: Comparison, env: EnvChoice, measure: Me
     axes.xaxis.set_major_formatter("{x:,.0f}")
     if measure.logarithmic and all((found > 0).all() for found in drawn):
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter("{x:,g}")
         axes.yaxis.set_minor_formatter(NullFormatter())
     elif max((float(abs(found).max()) for found in drawn), default=0.0) >= 1000:

@@ -15,14 +15,12 @@ import gymnasium as gym
 import nchain_env
 from nchain_agents.presets import Preset, presets_for
 from nchain_agents.presets.custom import installed
-from nchain_agents.study.plan import Study
+from nchain_agents.study.plan import Study, from_text
 
 AGENTS_FILE = "agents.toml"
 # What every study stands on; an agent's and an environment's own packages come after these.
 _PACKAGES = ("gymnasium", "numpy", "scipy", "numba", "joblib", "matplotlib")
 _BENEATH = {"stable_baselines3": "torch"}
-# The environment's parameters that have options of their own, in this order.
-_OPTIONS = {"n": int, "slip": float, "small": float, "large": float}
 
 
 class Recipe(NamedTuple):
@@ -105,20 +103,16 @@ def _parameters(study: Study) -> dict[str, list[Any]]:
 
 def _in_a_shell(study: Study, agents: list[str]) -> str | None:
     """Return a command line, None if it cannot express a parameter."""
-    words = ["nchain", "compare", "--agents", ",".join(agents), "--env", study.envs[0].id]
+    env = [study.envs[0].id]
     swept: list[str] = []
-    options = iter(_OPTIONS.items())
     for name, values in _parameters(study).items():
         texts = [_text(value) for value in values]
         if any(text is None for text in texts):
             return None
         joined = ",".join(text for text in texts if text is not None)
         # the order of the parameters is in the environment's label, and must stay
-        alone = not swept and len(values) == 1
-        if alone and any(name == option and type(values[0]) is kind for option, kind in options):
-            words += [f"--{name}", joined]
-        else:
-            swept.append(f"{name}={joined}")
+        (swept if swept or len(values) > 1 else env).append(f"{name}={joined}")
+    words = ["nchain", "compare", "--agents", ",".join(agents), "--env", " ".join(env)]
     if swept:
         words += ["--sweep", " ".join(swept)]
     words += ["--seeds", str(study.seeds), "--steps", str(study.steps)]
@@ -128,12 +122,9 @@ def _in_a_shell(study: Study, agents: list[str]) -> str | None:
 
 
 def _text(value: Any) -> str | None:
-    """Return a value as `--sweep` reads it, None if it cannot."""
+    """Return a value as the command line reads it, None if it cannot."""
     text = value if isinstance(value, str) else json.dumps(value)
-    try:
-        read = json.loads(text)
-    except ValueError:
-        read = text
+    read = from_text(text)
     plain = re.fullmatch(r"[^\s,]+", text) is not None
     return text if plain and type(read) is type(value) and read == value else None
 

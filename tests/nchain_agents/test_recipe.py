@@ -56,7 +56,7 @@ NESTED = Preset(
         (
             ["q-learning", "reward-sum"],
             {"parameters": {"n": 8, "slip": 0.1}},
-            "nchain compare --agents q-learning,reward-sum --env NChain-v0 --n 8 --slip 0.1 "
+            "nchain compare --agents q-learning,reward-sum --env 'NChain-v0 n=8 slip=0.1' "
             "--seeds 2 --steps 300",
         ),
         (
@@ -69,19 +69,25 @@ NESTED = Preset(
         (
             [QLearning],
             {"parameters": {"slip": 0.1, "n": 3, "small": 1}},
-            "nchain compare --agents nchain_agents.tabular.q_learning:QLearning --env NChain-v0 "
-            "--slip 0.1 --sweep 'n=3 small=1' --seeds 2 --steps 300",
+            "nchain compare --agents nchain_agents.tabular.q_learning:QLearning "
+            "--env 'NChain-v0 slip=0.1 n=3 small=1' --seeds 2 --steps 300",
         ),
         (
             ["q-learning"],
             {"env": "FrozenLake-v1", "parameters": {"map_name": "8x8", "is_slippery": False}},
-            "nchain compare --agents q-learning --env FrozenLake-v1 "
-            "--sweep 'map_name=8x8 is_slippery=false' --seeds 2 --steps 300",
+            "nchain compare --agents q-learning "
+            "--env 'FrozenLake-v1 map_name=8x8 is_slippery=false' --seeds 2 --steps 300",
         ),
         (
             ["reward-sum", CUSTOM, "q-learning"],
             {},
             "nchain compare --agents agents.toml --env NChain-v0 --seeds 2 --steps 300",
+        ),
+        (
+            ["q-learning"],
+            {"parameters": {"slip": 0.0}, "sweep": {"n": [3, 4], "small": [1]}},
+            "nchain compare --agents q-learning --env 'NChain-v0 slip=0.0' "
+            "--sweep 'n=3,4 small=1' --seeds 2 --steps 300",
         ),
         # no command line can say a list
         (["q-learning"], {"env": "FrozenLake-v1", "parameters": {"desc": ["SF", "FG"]}}, None),
