@@ -94,8 +94,8 @@ def write_learning_curves(path: Path, comparison: Comparison) -> None:
         for axes, env in zip(panels, study.envs, strict=True):
             _draw_curves(axes, comparison, env, RETURN)
             axes.set_title(env.label)
-        seeds = "1 seed" if study.seeds == 1 else f"{study.seeds} seeds"
-        figure.suptitle(f"{RETURN.title} ({seeds})")
+        seeds = f"median of {study.seeds} seeds, from the worst to the best"
+        figure.suptitle(f"{RETURN.title}: {'1 seed' if study.seeds == 1 else seeds}", fontsize=11)
         _add_legend(figure, panels, width=110)
         with whole_file(path) as partial:
             figure.savefig(partial, dpi=150, metadata={"Software": None})
@@ -142,7 +142,7 @@ def values(results: Results, optimal: FloatArray, actions: Sequence[str]) -> Pic
                 place + 0.46 * width,
                 color=COLOURS[a],
                 linewidth=2.4,
-                alpha=0.55,
+                alpha=0.7,
             )
             axes.plot(
                 np.tile(place, (seeds, 1)).ravel(),
