@@ -107,7 +107,7 @@ def ours(**parameters: Any) -> Learn:
 
 def ours_together(number: int, **parameters: Any) -> Learn:
     from nchain_agents import KerasDQN
-    from nchain_agents.deep.compiled import learn_together
+    from nchain_agents.deep.together import learn_together
 
     agents = [KerasDQN("NChain-v0", seed=seed, **parameters) for seed in range(number)]
     return lambda steps: learn_together(agents, steps // number)

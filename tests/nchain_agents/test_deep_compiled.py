@@ -114,7 +114,7 @@ def test_it_stops_at_each_episode_for_a_callback_and_changes_nothing() -> None:
 
 @needs_jax
 def test_agents_that_learn_together_learn_what_each_learns_alone() -> None:
-    from nchain_agents.deep.compiled import learn_together
+    from nchain_agents.deep.together import learn_together
 
     together = [KerasDQN(environment("FrozenLake-v1"), seed=seed, **RICH) for seed in range(4)]
     learn_together(together, 300)
@@ -128,7 +128,7 @@ def test_agents_that_learn_together_learn_what_each_learns_alone() -> None:
 
 @needs_jax
 def test_agents_that_differ_do_not_learn_together() -> None:
-    from nchain_agents.deep.compiled import learn_together
+    from nchain_agents.deep.together import learn_together
 
     agent = KerasDQN("NChain-v0", **PLAIN)
     for others, message in (
