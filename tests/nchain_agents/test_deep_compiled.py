@@ -1,4 +1,4 @@
-"""The compiled training loop learns what the stepped one learns (JAX only)."""
+"""The compiled training loop learns what the stepped one learns."""
 
 from typing import Any
 
@@ -77,7 +77,6 @@ def environment(env_id: str) -> Any:
     return gym.make(env_id, max_episode_steps=70)
 
 
-@needs_jax
 @pytest.mark.parametrize("env_id", ["NChain-v0", "FrozenLake-v1", "CliffWalking-v1"])
 @pytest.mark.parametrize("parameters", [PLAIN, RICH, ONLINE], ids=["plain", "rich", "online"])
 def test_compiled_and_stepped_go_the_same_way(env_id: str, parameters: dict[str, Any]) -> None:
@@ -92,7 +91,6 @@ def test_compiled_and_stepped_go_the_same_way(env_id: str, parameters: dict[str,
         assert compiled.last_loss == pytest.approx(stepped.last_loss, rel=1e-3)
 
 
-@needs_jax
 def test_it_stops_at_each_episode_for_a_callback_and_changes_nothing() -> None:
     through = KerasDQN(environment("FrozenLake-v1"), compiled=True, seed=3, **RICH).learn(500)
     halted = KerasDQN(environment("FrozenLake-v1"), compiled=True, seed=3, **RICH)
@@ -144,7 +142,6 @@ def test_agents_that_differ_do_not_learn_together() -> None:
         learn_together([agent], 0)
 
 
-@needs_jax
 def test_split_numbers_compare_like_the_numbers() -> None:
     from nchain_agents.deep.compiled import _first_above, _split
 
@@ -162,6 +159,5 @@ def test_split_numbers_compare_like_the_numbers() -> None:
 
 def test_what_cannot_be_compiled_says_why() -> None:
     agent = KerasDQN("CartPole-v1", compiled=True, **PLAIN)
-    reason = "env must have a model" if ON_JAX else "KERAS_BACKEND is not 'jax'"
-    with pytest.raises(ValueError, match=f"the training cannot be compiled: {reason}"):
+    with pytest.raises(ValueError, match="the training cannot be compiled: env must have a model"):
         agent.learn(10)
