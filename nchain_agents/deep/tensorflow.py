@@ -70,12 +70,11 @@ class Learner:
                 target.assign(moved(target.value, source.value, part))
 
         def learn(batches: Any, seen: Any, share: Any) -> tuple[Any, Any]:
+            def step(i: Any, _: Any) -> tuple[Any, Any]:
+                return i + 1, update(batches[i])
+
             move(share)
-            loss = update(batches[0])
-            if batches.shape[0] > 1:
-                _, loss = tf.while_loop(
-                    lambda i, _: i < batches.shape[0], lambda i, _: (i + 1, update(batches[i])), (1, loss)
-                )
+            _, loss = tf.while_loop(lambda i, _: i < batches.shape[0], step, (0, 0.0))
             return values(seen), loss
 
         @cache
@@ -90,7 +89,8 @@ class Learner:
             tf.TensorSpec((None, width))
         )
 
-        # the same as functions of the state: inside a compiled one, the variables cost nothing
+        # for those who compile more than one step: what the variables hold before does not matter,
+        # and what they hold after is compiled away but for the last step's
         def pure_values(state: list[Any], rows: Any) -> Any:
             self.state = state
             return values(rows)

@@ -110,6 +110,39 @@ def test_it_stops_at_each_episode_for_a_callback_and_changes_nothing() -> None:
     assert everything(halted) == everything(stepped)
 
 
+def test_interrupted_it_keeps_what_was_finished_and_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from nchain_agents.deep import compiled
+
+    monkeypatch.setattr(compiled, "_STEPS", 100)
+    through = KerasDQN(environment("FrozenLake-v1"), compiled=True, seed=3, **RICH).learn(300)
+    agent = KerasDQN(environment("FrozenLake-v1"), compiled=True, seed=3, **RICH)
+    agent._begin()
+    program = agent._compiled_program(True)
+    whole, runs = program._compiled_run(False), []
+
+    def interrupted(*arguments: Any) -> Any:
+        runs.append(whole(*arguments))
+        if len(runs) == 2:
+            raise KeyboardInterrupt
+        return runs[-1]
+
+    monkeypatch.setattr(program, "_compiled_run", lambda stop: interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        agent.learn(300)
+    first = KerasDQN(environment("FrozenLake-v1"), compiled=True, seed=3, **RICH)
+    first._end = 300
+    first._begin()
+    first._compiled_program(True).learn(100, None)
+    assert everything(agent) == everything(first)
+    assert agent.num_timesteps == 100
+    assert close(agent, first)
+    agent.learn(200)
+    assert everything(agent) == everything(through)
+    assert close(agent, through)
+
+
 @needs_jax
 def test_agents_that_learn_together_learn_what_each_learns_alone() -> None:
     from nchain_agents.deep.together import learn_together
