@@ -103,7 +103,7 @@ def test_on_the_slippery_lake_the_median_seed_scores_90(over_seeds: OverSeeds) -
 
 
 def balancing(preset: str, seed: int) -> float:
-    """The mean return of the greedy policy over 100 episodes, on starts that are always the same."""
+    """The mean return of the greedy policy over 100 episodes, always from the same starts."""
     model = trained("cartpole", preset, seed)
     envs = gym.make_vec(problem("cartpole").env, 100, "sync")
     observations, _ = envs.reset(seed=1000)
