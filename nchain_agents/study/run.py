@@ -55,6 +55,7 @@ class Run:
     q: list[list[float]] | None  # the final values there, if the agent has any
     failure: str | None  # why it ended early
     seconds: float  # spent in learning, without the evaluations
+    gamma: float | None = None  # the discount that the agent learned for, if it has one
 
     @property
     def final(self) -> Checkpoint:
@@ -132,8 +133,8 @@ class Judge:
             if key not in self._returns:  # few policies come up, and often
                 self._returns[key] = self.exact.policy_return(policy)
             mean, standard_error = self._returns[key], 0.0
-            gamma = getattr(model, "gamma", None)
-            if gamma is not None and 0 <= gamma < 1:
+            gamma = _gamma(model)
+            if gamma is not None:
                 best, start = self._answer(gamma)
                 value = evaluate_policy(self.exact.mdp, policy, gamma) @ self.exact.mdp.initial
                 optimal = bool(value >= start - 1e-9 * max(1.0, abs(start)))
@@ -188,7 +189,7 @@ class _Observer(gym.Wrapper[Any, Any, Any, Any]):
 def train(task: Task) -> Run:
     """Make one run; whatever goes wrong in it becomes its failure."""
     looks: list[Checkpoint] = []
-    policy = q = failure = None
+    policy = q = failure = gamma = None
     evaluating = 0.0
     start = time.perf_counter()
     try:
@@ -227,6 +228,7 @@ def train(task: Task) -> Run:
             if observer.steps == 0:
                 raise ValueError("learn took no step in the environment it was given")
             look_at_any()
+        gamma = _gamma(model)
         if judge.exact is not None:
             num_states = judge.exact.mdp.num_states
             policy = greedy_policy(model, num_states).tolist()
@@ -236,11 +238,17 @@ def train(task: Task) -> Run:
     except Exception as error:
         failure = f"{type(error).__name__}: {error}".splitlines()[0]
     seconds = time.perf_counter() - start - evaluating
-    return Run(task.key, tuple(looks), policy, q, failure, seconds)
+    return Run(task.key, tuple(looks), policy, q, failure, seconds, gamma)
 
 
 # What a judge worked out serves the next run, too.
 _judge = lru_cache(maxsize=8)(Judge)
+
+
+def _gamma(model: Any) -> float | None:
+    """Return the discount that a model learns for, None if it has none below 1."""
+    gamma = getattr(model, "gamma", None)
+    return float(gamma) if gamma is not None and 0 <= gamma < 1 else None
 
 
 def _table(model: Any, num_states: int) -> FloatArray | None:

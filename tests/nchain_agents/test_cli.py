@@ -243,7 +243,7 @@ def test_compare_runs_from_the_installed_package(tmp_path: Path) -> None:
 
     # the number of jobs and the order in which runs end change nothing
     compared(tmp_path / "second", "--jobs", "1")
-    for name in ("results.csv", "summary.json", "learning_curves.png"):
+    for name in ("results.csv", "summary.json", "learning_curves.png", "report.html"):
         first, second = (tmp_path / folder / name for folder in ("first", "second"))
         assert first.read_bytes() == second.read_bytes()
 
