@@ -1,0 +1,218 @@
+"""The articles' networks: on the chain, on CartPole, in a grid world; and the same put right.
+
+Each function here is one run with one seed, to be called in a process of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+
+from nchain_agents.article import figures
+from nchain_agents.article.ends import CutsAreEnds, EndsAreCuts
+from nchain_agents.presets import problem
+from nchain_env.mdp import FloatArray, TabularMDP
+
+# One update a step, on the one transition, with targets from the network itself.
+_ONLINE: dict[str, Any] = {
+    "buffer_size": 1,
+    "batch_size": 1,
+    "learning_starts": 0,
+    "train_freq": 1,
+    "target_update_interval": 1,
+    "loss": "mse",
+    # The articles do not clip. It matters: clipped errors of the rare large rewards count no more
+    # than those of the frequent small ones, and the network learns to go backward.
+    "max_grad_norm": 1e9,
+}
+_EXPLORES: dict[str, Any] = {
+    "exploration_initial_eps": figures.EPSILON["initial"],
+    "exploration_final_eps": figures.EPSILON["initial"],
+    "exploration_decay": figures.EPSILON["decay"],
+}
+_GREEDY: dict[str, Any] = {"exploration_initial_eps": 0.0, "exploration_final_eps": 0.0}
+GAMES = 20  # greedy ones, after training on CartPole
+
+# The article's learner on CartPole, then with one mistake after the other put right.
+CARTPOLE = (
+    "as written",
+    "an end is an end",
+    "and explores",
+    "replay and a target network",
+    "but a time limit is an end",
+)
+CARTPOLE_STEPS = 20_000  # of the first three; the others take their preset's
+
+
+@dataclass(frozen=True)
+class Run:
+    """What came of training a network.
+
+    Args:
+        episode_returns: (E,) the total reward of each finished episode of the training.
+        q: (N, A) its values of some observations.
+        result: What its greedy policy achieved, each experiment in its own measure.
+    """
+
+    episode_returns: FloatArray
+    q: FloatArray
+    result: float
+
+
+def keras_network(
+    inputs: int, hidden: tuple[int, ...], activation: str, outputs: int, seed: int
+) -> Any:
+    """Return a network as Keras makes it by default, but with seeded initial weights."""
+    import keras
+
+    seeds = iter(np.random.SeedSequence(seed).generate_state(len(hidden) + 1).tolist())
+
+    def layer(units: int, activation: str) -> Any:
+        weights = keras.initializers.GlorotUniform(seed=next(seeds))
+        return keras.layers.Dense(units, activation=activation, kernel_initializer=weights)
+
+    layers = [layer(units, activation) for units in hidden]
+    return keras.Sequential([keras.Input((inputs,)), *layers, layer(outputs, "linear")])
+
+
+def tutorial_learner(seed: int) -> Any:
+    """Return the tutorial's network with its learning, as a KerasDQN agent.
+
+    The tutorial's loss is the mean over both actions, of which one has no error: half of ours. For
+    Adam that is the same as an epsilon (by default 1e-7) twice as large.
+    """
+    import keras
+
+    from nchain_agents.deep.keras_dqn import KerasDQN
+
+    return KerasDQN(
+        "NChain-v0",
+        gamma=figures.GAMMA,
+        model=keras_network(5, (figures.HIDDEN,), figures.ACTIVATION, 2, seed),
+        optimizer=keras.optimizers.Adam(epsilon=2e-7),
+        seed=seed,
+        **_ONLINE,
+        **_EXPLORES,
+    )
+
+
+def chain_as_written(seed: int, episodes: int) -> Run:
+    """Train the tutorial's network; the result is its greedy policy's expected return."""
+    return _chain_run(tutorial_learner(seed), episodes * figures.STEPS)
+
+
+def chain_put_right(seed: int, steps: int) -> Run:
+    """Train a network with replay and a target network on the chain, by its preset."""
+    return _chain_run(problem("nchain").preset("keras-dqn").make("NChain-v0", seed), steps)
+
+
+def _chain_run(agent: Any, steps: int) -> Run:
+    from nchain_agents.article.tables import exact_returns
+
+    agent.learn(steps)
+    q = agent.q_values(np.arange(5))
+    result = float(exact_returns(q.argmax(axis=1)[None])[0])
+    return Run(np.array(agent.episode_returns), q, result)
+
+
+def cartpole(seed: int, version: str, steps: int) -> Run:
+    """Train the article's 32-32-2 network on CartPole; the result is its mean greedy return.
+
+    The values are those of the pole at rest, upright in the middle. The discount is not given;
+    with 0.99 no true value exceeds 100.
+    """
+    import keras
+
+    from nchain_agents.deep.keras_dqn import KerasDQN
+
+    env: Any = gym.make("CartPole-v1")
+    if version in CARTPOLE[3:]:
+        if version == CARTPOLE[4]:
+            env = CutsAreEnds(env)
+        agent = problem("cartpole").preset("keras-dqn").make(env, seed)
+    else:
+        if version == CARTPOLE[0]:
+            env = EndsAreCuts(env)
+        agent = KerasDQN(
+            env,
+            gamma=0.99,
+            model=keras_network(4, (32, 32), "relu", 2, seed),
+            optimizer=keras.optimizers.Adam(epsilon=2e-7),
+            seed=seed,
+            **_ONLINE,
+            **({"exploration_fraction": 0.5} if version == CARTPOLE[2] else _GREEDY),
+        )
+    agent.learn(steps)
+    env.close()
+    q = agent.q_values(np.zeros((1, 4), dtype=np.float32))
+    return Run(np.array(agent.episode_returns), q, _greedy_return(agent, seed))
+
+
+def _greedy_return(agent: Any, seed: int) -> float:
+    """Return the mean reward of some greedy games of CartPole, which pays 1 a step."""
+    envs = gym.make_vec("CartPole-v1", num_envs=GAMES)
+    observations, _ = envs.reset(seed=seed)
+    playing = np.ones(GAMES, dtype=np.bool_)
+    total = 0
+    while playing.any():
+        actions, _ = agent.predict(observations, deterministic=True)
+        observations, _, terminated, truncated, _ = envs.step(actions)
+        total += int(playing.sum())
+        playing &= ~(terminated | truncated)
+    envs.close()
+    return total / GAMES
+
+
+def grid_world(seed: int, version: str, steps: int) -> Run:
+    """Learn the grid world; the result is the number of steps to the goal, infinite if never.
+
+    The versions are a table with random initial values, a network that learns online, as in the
+    articles, and one with replay and a target network.
+    """
+    task = problem("gridworld")
+    env = gym.make(task.env, **task.parameters)
+    mdp = TabularMDP.from_env(env)
+    agent: Any
+    if version == "table":
+        from nchain_agents.tabular.q_learning import QLearning
+
+        parameters = task.preset("q-learning").parameters
+        agent = QLearning(env, seed=seed, **parameters, initial_q=(0.0, 0.01))
+    elif version == "network, as written":
+        import keras
+
+        from nchain_agents.deep.keras_dqn import KerasDQN
+
+        agent = KerasDQN(
+            env,
+            gamma=figures.GAMMA,
+            model=keras_network(mdp.num_states, (32,), "relu", mdp.num_actions, seed),
+            optimizer=keras.optimizers.Adam(epsilon=2e-7),
+            seed=seed,
+            **_ONLINE,
+            **_EXPLORES,
+        )
+    else:
+        agent = task.preset("keras-dqn").make(env, seed)
+    agent.learn(steps)
+    q = agent.q_values(np.arange(mdp.num_states))
+    env.close()
+    return Run(np.array(agent.episode_returns), q, steps_to_goal(mdp, q.argmax(axis=1)))
+
+
+def steps_to_goal(mdp: TabularMDP, policy: npt.NDArray[np.int64]) -> float:
+    """Return after how many steps a policy is at the goal; infinite if it never gets there.
+
+    Nothing slips: the first outcome is the only one. The goal is the end that pays.
+    """
+    state = int(mdp.initial.argmax())
+    for step in range(1, mdp.num_states + 1):
+        place = (state, policy[state], 0)
+        if mdp.terminated[place]:
+            return float(step) if mdp.reward[place] > 0 else float("inf")
+        state = int(mdp.next_state[place])
+    return float("inf")
