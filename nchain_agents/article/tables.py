@@ -32,12 +32,8 @@ _TUTORIAL = partial(
     gamma=figures.GAMMA,
     learning_rate=figures.LEARNING_RATE,
 )
-_SCALED = partial(
-    QLearning, "NChain-v0", gamma=figures.GAMMA, learning_rate=figures.LEARNING_RATE
-)
-_VISITS = partial(
-    QLearning, "NChain-v0", gamma=figures.GAMMA, learning_rate=1.0, visit_power=0.6
-)
+_SCALED = partial(QLearning, "NChain-v0", gamma=figures.GAMMA, learning_rate=figures.LEARNING_RATE)
+_VISITS = partial(QLearning, "NChain-v0", gamma=figures.GAMMA, learning_rate=1.0, visit_power=0.6)
 
 
 def _three(learner: partial[TableAgent]) -> dict[str, Maker]:
@@ -197,12 +193,16 @@ def time_limit(
 ) -> TimeLimit:
     """Learn with visit-count rates, with and without bootstrapping at the time limit."""
     seeds: Sequence[int] = np.random.SeedSequence([seed, 1]).generate_state(rounds).tolist()
-    cut, end = [], []
+    cut: list[FloatArray] = []
+    end: list[FloatArray] = []
     for agent_seed in seeds:
         # the same random numbers for both
-        for tables, wrap in ((cut, lambda env: env), (end, CutsAreEnds)):
+        for tables, env in (
+            (cut, gym.make("NChain-v0")),
+            (end, CutsAreEnds(gym.make("NChain-v0"))),
+        ):
             agent = QLearning(
-                wrap(gym.make("NChain-v0")),
+                env,
                 gamma=figures.GAMMA,
                 learning_rate=1.0,
                 visit_power=0.6,

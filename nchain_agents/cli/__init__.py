@@ -7,6 +7,7 @@ import sys
 import typer
 
 from nchain_agents.cli.compare import compare
+from nchain_agents.cli.reproduce import reproduce
 from nchain_agents.cli.solve import solve
 
 app = typer.Typer(
@@ -18,6 +19,7 @@ app = typer.Typer(
 )
 app.command()(solve)
 app.command()(compare)
+app.command()(reproduce)
 
 
 def run() -> None:

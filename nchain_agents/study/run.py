@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
-from importlib import import_module
 from multiprocessing import get_context
 from typing import Any
 
@@ -17,6 +14,7 @@ import gymnasium as gym
 import nchain_env  # noqa: F401  (registers NChain-v0)
 from nchain_agents.evaluation import Yardstick, greedy_policy
 from nchain_agents.presets import Preset
+from nchain_agents.quiet import import_quietly
 
 CHECKPOINTS = 20
 
@@ -114,7 +112,7 @@ class _Observer(gym.Wrapper[Any, Any, Any, Any]):
 
 def train(preset: Preset, seed: int, steps: int, chain: dict[str, Any]) -> Run:
     """Train one preset on NChain-v0 with one seed, evaluating its greedy policy as it goes."""
-    _import_quietly(preset)
+    import_quietly(preset.requires)
     env = _Observer(gym.make("NChain-v0", **chain), max(1, steps // CHECKPOINTS))
     env.model = preset.make(env, seed)
     start = time.perf_counter()
@@ -141,25 +139,3 @@ def run_study(study: Study, jobs: int) -> Iterator[Run]:
                 yield run.result()
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def _import_quietly(preset: Preset) -> None:
-    """Import what a preset needs, set to one thread and without TensorFlow's notes on start-up.
-
-    One core a run: small networks gain nothing from more, and the results stay the same bytes.
-    """
-    os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = "1"
-    os.environ["OMP_NUM_THREADS"] = "1"
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # The notes come from C++ before that level is read, so only the file descriptor stops them.
-    stderr = os.dup(2)
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-        try:
-            for module in preset.requires:
-                import_module(module)
-            if "torch" in sys.modules:  # which may have been imported before, with other settings
-                sys.modules["torch"].set_num_threads(1)
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
