@@ -200,5 +200,6 @@ def _train(tasks: list[_Task], jobs: int, backend: str, track: Track) -> list[ne
 
 def _on_backend(backend: str, task: _Task) -> networks.Run:
     os.environ["KERAS_BACKEND"] = backend
-    import_quietly(["keras"])
+    # Keras imports TensorFlow, where it is installed, whatever its backend
+    import_quietly(name for name in ("keras", "tensorflow") if find_spec(name) is not None)
     return task.function(*task.arguments)

@@ -327,8 +327,8 @@ def _grid_world(result: Reproduction) -> Section:
         "A start, a goal, obstacles and four moves: FrozenLake-v1 without slipping, where a"
         f" shortest path takes {networks.SHORTEST} steps and the start is worth"
         f" {figures.GAMMA}^{networks.SHORTEST - 1} = {best:.3f}. The article gives an outline and"
-        " no figures: a table that begins with random values, then a network in its place, trained by"
-        " the same rule.",
+        " no figures: a table that begins with random values, then a network in its place, trained"
+        " by the same rule.",
         (
             Grid(
                 f"Median (least to largest) of {len(next(iter(result.grid_world.values())))} seeds",

@@ -36,8 +36,12 @@ _SCALED = partial(QLearning, "NChain-v0", gamma=figures.GAMMA, learning_rate=fig
 _VISITS = partial(QLearning, "NChain-v0", gamma=figures.GAMMA, learning_rate=1.0, visit_power=0.6)
 
 
-def _three(learner: partial[TableAgent]) -> dict[str, Maker]:
-    makers = (_NAIVE, partial(learner, epsilon=0.0), partial(learner, epsilon=figures.EPSILON))
+def _three(learner: Maker) -> dict[str, Maker]:
+    makers: tuple[Maker, ...] = (
+        _NAIVE,
+        partial(learner, epsilon=0.0),
+        partial(learner, epsilon=figures.EPSILON),
+    )
     return dict(zip(figures.TABLES, makers, strict=True))
 
 
