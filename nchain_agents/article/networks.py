@@ -18,24 +18,6 @@ from nchain_agents.callbacks import StopAtConvergence
 from nchain_agents.presets import problem
 from nchain_env.mdp import FloatArray, TabularMDP
 
-# One update a step, on the one transition, with targets from the network itself.
-_ONLINE: dict[str, Any] = {
-    "buffer_size": 1,
-    "batch_size": 1,
-    "learning_starts": 0,
-    "train_freq": 1,
-    "target_update_interval": 1,
-    "loss": "mse",
-    # The articles do not clip. It matters: clipped errors of the rare large rewards count no more
-    # than those of the frequent small ones, and the network learns to go backward.
-    "max_grad_norm": 1e9,
-}
-_EXPLORES: dict[str, Any] = {
-    "exploration_initial_eps": figures.EPSILON["initial"],
-    "exploration_final_eps": figures.EPSILON["initial"],
-    "exploration_decay": figures.EPSILON["decay"],
-}
-_GREEDY: dict[str, Any] = {"exploration_initial_eps": 0.0, "exploration_final_eps": 0.0}
 GAMES = 20  # greedy ones, after training on CartPole
 SHORTEST = 6  # steps from the start of the grid world to its goal
 
@@ -87,8 +69,8 @@ def keras_network(
     return keras.Sequential([keras.Input((inputs,)), *layers, layer(outputs, "linear")])
 
 
-def tutorial_learner(seed: int) -> Any:
-    """Return the tutorial's network with its learning, as a KerasDQN agent.
+def online_learner(env: Any, network: Any, seed: int, **changes: Any) -> Any:
+    """Return a KerasDQN agent that learns as the tutorial does, but for the changes.
 
     The tutorial's loss is the mean over both actions, of which one has no error: half of ours. For
     Adam that is the same as an epsilon (by default 1e-7) twice as large.
@@ -97,15 +79,15 @@ def tutorial_learner(seed: int) -> Any:
 
     from nchain_agents.deep.keras_dqn import KerasDQN
 
-    return KerasDQN(
-        "NChain-v0",
-        gamma=figures.GAMMA,
-        model=keras_network(5, (figures.HIDDEN,), figures.ACTIVATION, 2, seed),
-        optimizer=keras.optimizers.Adam(epsilon=2e-7),
-        seed=seed,
-        **_ONLINE,
-        **_EXPLORES,
-    )
+    parameters = problem("tutorial").preset("keras-tutorial").parameters | changes
+    optimizer = keras.optimizers.Adam(epsilon=2e-7)
+    return KerasDQN(env, model=network, optimizer=optimizer, seed=seed, **parameters)
+
+
+def tutorial_learner(seed: int) -> Any:
+    """Return the tutorial's network with its learning."""
+    network = keras_network(5, (figures.HIDDEN,), figures.ACTIVATION, 2, seed)
+    return online_learner("NChain-v0", network, seed)
 
 
 def chain_as_written(seed: int, episodes: int) -> Run:
@@ -133,10 +115,6 @@ def cartpole(seed: int, version: str, steps: int) -> Run:
     The values are those of the pole at rest, upright in the middle. The discount is not given;
     with 0.99 no true value exceeds 100.
     """
-    import keras
-
-    from nchain_agents.deep.keras_dqn import KerasDQN
-
     env: Any = gym.make("CartPole-v1")
     if version in CARTPOLE[3:]:
         if version == CARTPOLE[4]:
@@ -145,14 +123,16 @@ def cartpole(seed: int, version: str, steps: int) -> Run:
     else:
         if version == CARTPOLE[0]:
             env = EndsAreCuts(env)
-        agent = KerasDQN(
+        explores = version == CARTPOLE[2]
+        agent = online_learner(
             env,
+            keras_network(4, (32, 32), "relu", 2, seed),
+            seed,
             gamma=0.99,
-            model=keras_network(4, (32, 32), "relu", 2, seed),
-            optimizer=keras.optimizers.Adam(epsilon=2e-7),
-            seed=seed,
-            **_ONLINE,
-            **({"exploration_fraction": 0.5} if version == CARTPOLE[2] else _GREEDY),
+            exploration_initial_eps=1.0 if explores else 0.0,
+            exploration_final_eps=0.05 if explores else 0.0,
+            exploration_fraction=0.5,
+            exploration_decay=1.0,
         )
     agent.learn(steps)
     env.close()
@@ -190,19 +170,8 @@ def grid_world(seed: int, version: str, steps: int) -> Run:
         parameters = task.preset("q-learning").parameters
         agent = QLearning(env, seed=seed, **parameters, initial_q=(0.0, 0.01))
     elif version == GRID_WORLD[1]:
-        import keras
-
-        from nchain_agents.deep.keras_dqn import KerasDQN
-
-        agent = KerasDQN(
-            env,
-            gamma=figures.GAMMA,
-            model=keras_network(mdp.num_states, (32,), "relu", mdp.num_actions, seed),
-            optimizer=keras.optimizers.Adam(epsilon=2e-7),
-            seed=seed,
-            **_ONLINE,
-            **_EXPLORES,
-        )
+        network = keras_network(mdp.num_states, (32,), "relu", mdp.num_actions, seed)
+        agent = online_learner(env, network, seed)
     else:
         agent = task.preset("keras-dqn").make(env, seed)
     converged = StopAtConvergence(1e-9, window=1000) if version == GRID_WORLD[0] else None

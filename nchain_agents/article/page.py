@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from nchain_agents.article import figures
+from nchain_agents.article import figures, network_sections, table_sections
 from nchain_agents.article.chance import binomial_interval, next_value_interval, same_source
 from nchain_agents.article.networks import Run
 from nchain_agents.article.run import Reproduction
@@ -62,6 +62,9 @@ def as_data(result: Reproduction) -> dict[str, Any]:
         }
         data["cartpole"] = _runs(result.cartpole)
         data["grid_world"] = _runs(result.grid_world)
+        for runs in data["grid_world"].values():
+            for run in runs:
+                del run["episode_returns"]  # thousands of zeros and ones
     return data
 
 
@@ -92,6 +95,19 @@ def _runs(versions: dict[str, tuple[Run, ...]]) -> dict[str, Any]:
         ]
         for version, runs in versions.items()
     }
+
+
+def sections(result: Reproduction) -> list[Section]:
+    """Return what is said of each experiment."""
+    said = [
+        table_sections.tables,
+        table_sections.tournament,
+        table_sections.put_right,
+        table_sections.time_limit,
+    ]
+    if result.backend is not None:
+        said += [network_sections.network, network_sections.cartpole, network_sections.grid_world]
+    return [say(result) for say in said]
 
 
 def show(console: Console, result: Reproduction, sections: list[Section]) -> None:

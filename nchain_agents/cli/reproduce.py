@@ -41,7 +41,7 @@ def reproduce(
     integer("seed", seed, 0)
     integer("jobs", jobs, 0)
 
-    from nchain_agents.article import page, pictures, run, sections
+    from nchain_agents.article import page, pictures, run
     from nchain_agents.article.tables import Advance
     from nchain_agents.study import store
 
@@ -74,7 +74,7 @@ def reproduce(
     data = page.as_data(result)
     store.write_summary(out / "reproduce.json", data)
     drawn = pictures.draw(out, result)
-    written = sections.sections(result)
+    written = page.sections(result)
     page.write_markdown(out / "reproduce.md", result, written)
     if as_json:
         print(json.dumps(data))
