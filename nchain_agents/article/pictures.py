@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nchain_agents.article import figures
-from nchain_agents.article.chance import binomial_interval
+from nchain_agents.article.chance import binomial_interval, next_value_interval
 from nchain_agents.article.run import Reproduction
 from nchain_agents.article.tables import exact_table
 from nchain_agents.files import whole_file
@@ -140,7 +140,7 @@ def _network_reward(result: Reproduction) -> Figure:
         label=f"{len(curves)} seeds, least to largest",
     )
     axes.plot(episodes, curves[0], color=_OURS, linewidth=0.5, alpha=0.75, label="one seed")
-    axes.plot(episodes, curves.mean(axis=0), color=_GREY, linewidth=1.4, label="mean of the seeds")
+    axes.plot(episodes, curves.mean(axis=0), color=_GREY, linewidth=1.0, label="mean of the seeds")
     axes.plot(
         *_best_while_exploring(episodes[-1]),
         "--",
@@ -156,7 +156,7 @@ def _network_reward(result: Reproduction) -> Figure:
         markersize=7,
         clip_on=False,
         zorder=5,
-        label="the article, about",
+        label="the article's curve, about",
     )
     _plain(
         axes,
@@ -189,8 +189,18 @@ def _network_q(result: Reproduction) -> Figure:
     exact = value_iteration(chain_mdp(), figures.GAMMA)
     states = np.arange(len(exact))
     spread = np.linspace(-0.15, 0.15, len(q))
+    low, high = next_value_interval(q)
     for a, axes in enumerate(panels):
         axes.axhline(0, color=_GREY, linewidth=1, label="exact" if a == 0 else None)
+        axes.bar(
+            states,
+            (high - low)[:, a],
+            0.5,
+            (low - exact)[:, a],
+            color=_OURS,
+            alpha=0.12,
+            label="one more run, 95 %" if a == 0 else None,
+        )
         for s in states:
             axes.plot(
                 s + spread,
@@ -213,16 +223,23 @@ def _network_q(result: Reproduction) -> Figure:
         )
         _plain(axes, title=_ACTIONS[a], xlabel="state", xticks=states)
     panels[0].set_ylabel("Q - Q*")
-    figure.suptitle("What the Keras network is off by")
-    figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    figure.suptitle("How far the Keras network's values are from the exact ones")
+    figure.legend(loc="outside lower center", ncols=4, frameon=False)
     return figure
 
 
 def _cartpole(result: Reproduction) -> Figure:
     figure = Figure(figsize=(8, 4.6), layout="constrained")
     axes = figure.subplots()
-    colours = (_ARTICLE, "#E69F00", _OURS, _RIGHT, "#CC79A7")
-    for (version, runs), colour in zip(result.cartpole.items(), colours, strict=True):
+    # wide below narrow and dashed, where two versions go the same way
+    styles: tuple[dict[str, Any], ...] = (
+        {"color": _ARTICLE, "linewidth": 3.5},
+        {"color": "#E69F00", "linewidth": 1.2},
+        {"color": _OURS, "linewidth": 1.2},
+        {"color": _RIGHT, "linewidth": 1.8},
+        {"color": "#000000", "linewidth": 1.1, "linestyle": (0, (3, 2))},
+    )
+    for (version, runs), style in zip(result.cartpole.items(), styles, strict=True):
         for i, run in enumerate(runs):
             lengths = run.episode_returns  # a step pays 1
             window = min(20, len(lengths))
@@ -230,10 +247,9 @@ def _cartpole(result: Reproduction) -> Figure:
             axes.plot(
                 np.cumsum(lengths)[window - 1 :],
                 smooth,
-                color=colour,
-                linewidth=1.2,
                 alpha=0.85,
                 label=None if i else version,
+                **style,
             )
     axes.axhline(500, color=_GREY, linestyle="--", linewidth=1)
     _plain(

@@ -52,10 +52,11 @@ def tables(result: Reproduction) -> Section:
         tuple(grids),
         f"Of the {inside + outside} printed values that are not 0, {inside} lie between the least"
         f" and the largest of our {len(played.q)} tables. In the first two tables one action of"
-        " each state has 0 for ever: the one that pays first keeps being chosen, so what the"
-        " policy becomes is decided in the first steps. A rate of 0.8 that never falls makes a"
-        " value little more than its last sample. An action whose last sample was poor is left"
-        " alone, with that sample for its value, so the tables lie far below the exact one.",
+        " each state has 0 for ever: the one that first has a value keeps being chosen, so the"
+        " policy is decided in the first steps. A rate of 0.8 that never falls makes a value little"
+        " more than its last samples. Just after a poor one it is low, which is when the state"
+        " that was reached looks at it, and when the learner that explores turns to the other"
+        " action and leaves it at that. So the tables lie below the exact ones.",
         ("tables.png",),
     )
 
