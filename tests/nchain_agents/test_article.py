@@ -268,6 +268,7 @@ def reproduced(out: Path, *options: str) -> dict[str, Any]:
     return printed
 
 
+@pytest.mark.slow
 def test_a_quick_run_writes_everything(tmp_path: Path) -> None:
     pytest.importorskip("keras", reason="needs the keras or the jax extra")
     data = reproduced(tmp_path / "out", "--rounds", "3")
