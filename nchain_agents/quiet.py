@@ -1,4 +1,4 @@
-"""Imports of large libraries, without their notes on start-up and on one thread."""
+"""Imports of large libraries without their notes on start-up."""
 
 from __future__ import annotations
 
@@ -9,12 +9,7 @@ from importlib import import_module
 
 
 def import_quietly(modules: Iterable[str]) -> None:
-    """Import what a run needs, set to one thread and without TensorFlow's notes on start-up.
-
-    One core a run: small networks gain nothing from more, and the results stay the same bytes.
-    """
-    os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = "1"
-    os.environ["OMP_NUM_THREADS"] = "1"
+    """Import modules, without TensorFlow's notes on start-up; torch gets one thread."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # The notes come from C++ before that level is read, so only the file descriptor stops them.
     stderr = os.dup(2)

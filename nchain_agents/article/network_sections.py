@@ -31,7 +31,7 @@ def network(result: Reproduction) -> Section:
             str(s),
             *(f"{value:.2f}" for value in printed[s]),
             *(
-                f"{q[:, s, a].mean():.2f} ({q[:, s, a].min():.2f} to {q[:, s, a].max():.2f})"
+                f"{q[:, s, a].mean():.1f} ({q[:, s, a].min():.1f} to {q[:, s, a].max():.1f})"
                 for a in range(2)
             ),
             *(f"{value:.2f}" for value in exact[s]),

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -15,7 +16,7 @@ from nchain_agents.article.networks import Run
 from nchain_agents.article.run import Reproduction
 from nchain_agents.article.sections import Section
 from nchain_agents.article.tables import Tournament, exact_table
-from nchain_agents.files import whole_file
+from nchain_agents.study.files import write_text
 
 _QUICK = (
     "A quick run: it trained too little to mean anything. What is said of the results is true of"
@@ -116,7 +117,8 @@ def show(console: Console, result: Reproduction, sections: list[Section]) -> Non
         console.rule(f"[bold]{section.title}")
         console.print(section.before, markup=False, highlight=False)
         for grid in section.grids:
-            table = Table(title=grid.caption, title_justify="left")
+            # narrow: five states with ranges are to fit 80 columns
+            table = Table(title=grid.caption, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1))
             for i, name in enumerate(grid.header):
                 table.add_column(name, justify="left" if i == 0 else "right")
             for row in grid.rows:
@@ -150,5 +152,4 @@ def write_markdown(path: Path, result: Reproduction, sections: list[Section]) ->
         lines += [section.after, ""]
         for picture in section.pictures:
             lines += [f"![{section.title}]({picture})", ""]
-    with whole_file(path) as partial:
-        partial.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+    write_text(path, "\n".join(lines).rstrip() + "\n")

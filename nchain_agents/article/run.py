@@ -200,6 +200,9 @@ def _train(tasks: list[_Task], jobs: int, backend: str, track: Track) -> list[ne
 
 def _on_backend(backend: str, task: _Task) -> networks.Run:
     os.environ["KERAS_BACKEND"] = backend
+    # One core a run: small networks gain nothing from more.
+    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
+        os.environ[name] = "1"
     # Keras imports TensorFlow, where it is installed, whatever its backend
     import_quietly(name for name in ("keras", "tensorflow") if find_spec(name) is not None)
     return task.function(*task.arguments)

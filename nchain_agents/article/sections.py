@@ -41,7 +41,7 @@ def spread_where_learned(values: FloatArray, digits: int) -> str:
     return spread(learned, digits) + number
 
 
-def spread(values: FloatArray, digits: int = 2) -> str:
+def spread(values: FloatArray, digits: int = 1) -> str:
     """Return the median and the middle 90 %."""
     low, middle, high = (f"{x:,.{digits}f}" for x in np.percentile(values, (5, 50, 95)))
     return f"{middle} ({low} to {high})"

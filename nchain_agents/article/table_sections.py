@@ -20,7 +20,7 @@ def tables(result: Reproduction) -> Section:
         digits = 0 if name == "reward-sum" else 2
         rows = []
         for s, row in enumerate(printed):
-            ours = [spread_where_learned(q[:, s, a], digits) for a in range(2)]
+            ours = [spread_where_learned(q[:, s, a], min(digits, 1)) for a in range(2)]
             for a in range(2):
                 learned = q[:, s, a][q[:, s, a] != 0]
                 if row[a] and len(learned):
@@ -114,13 +114,20 @@ def put_right(result: Reproduction) -> Section:
         )
     exact = value_iteration(chain_mdp(), figures.GAMMA)
     q = {version: played.q[:, 2] for version, played in result.tournaments.items()}
-    values = [
-        (
-            str(s),
-            *(spread(q[version][:, s, a]) for version in list(q)[1:] for a in range(2)),
-            *(f"{value:.2f}" for value in exact[s]),
+    grids = [
+        Grid(
+            f"Q of the one that explores, {version}: median and middle 90 %",
+            ("state", "fwd", "bwd", "exact fwd", "bwd"),
+            [
+                (
+                    str(s),
+                    *(spread(values[:, s, a]) for a in range(2)),
+                    *(f"{value:.2f}" for value in exact[s]),
+                )
+                for s in range(len(exact))
+            ],
         )
-        for s in range(len(exact))
+        for version, values in list(q.items())[1:]
     ]
     return Section(
         "The tables put right",
@@ -133,11 +140,7 @@ def put_right(result: Reproduction) -> Section:
                 ("version", "wins", "optimal", "return"),
                 rows,
             ),
-            Grid(
-                "Q of the one that explores: median and middle 90 %",
-                ("state", "scaled fwd", "bwd", "visits fwd", "bwd", "exact fwd", "bwd"),
-                values,
-            ),
+            *grids,
         ),
         "Scaling the reward scales the values and changes no policy: learners that see rewards"
         " 1.25 times as large want the same. Falling rates average over the samples, and the"

@@ -7,8 +7,10 @@ import sys
 import typer
 
 from nchain_agents.cli.compare import compare
+from nchain_agents.cli.evaluate import evaluate
 from nchain_agents.cli.reproduce import reproduce
 from nchain_agents.cli.solve import solve
+from nchain_agents.cli.train import train
 
 app = typer.Typer(
     name="nchain",
@@ -17,17 +19,20 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command()(solve)
-app.command()(compare)
-app.command()(reproduce)
+for command in (solve, train, evaluate, compare, reproduce):
+    app.command()(command)
+
+# What typer returns when the keyboard interrupts a command.
+_INTERRUPTED = 130
 
 
 def run() -> None:
     """Run the command line; bad input is one line and exit code 2."""
     try:
-        app(standalone_mode=False)
-    except typer.Abort:
-        sys.exit("nchain: stopped")
+        code = app(standalone_mode=False)
+        if code == _INTERRUPTED:
+            print("nchain: stopped", file=sys.stderr)
+        sys.exit(code or 0)
     except (ValueError, OSError, typer.TyperException) as error:
         # only the formatted message of a parse error names the option
         said = error.format_message() if isinstance(error, typer.BadParameter) else error

@@ -3,101 +3,118 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from nchain_agents.cli.options import Large, N, Slip, Small
+from nchain_agents.cli.options import EnvOption, key_values
 
 if TYPE_CHECKING:
-    from nchain_agents.presets import Preset
+    from nchain_agents.study.comparison import Comparison
 
 
 def compare(
+    sweep_more: Annotated[list[str] | None, typer.Argument(hidden=True, metavar="")] = None,
     agents: Annotated[
         str | None,
-        typer.Option(help="Presets to train, with commas between; by default all installed."),
+        typer.Option(
+            help="Who learns, with commas between: presets, TOML files, module:Class; by default"
+            " all presets for the environment that are installed."
+        ),
+    ] = None,
+    env: EnvOption = "NChain-v0",
+    n: Annotated[int | None, typer.Option(help="Number of states of the chain.")] = None,
+    slip: Annotated[
+        float | None, typer.Option(help="Probability that the opposite action is executed.")
+    ] = None,
+    small: Annotated[
+        float | None, typer.Option(help="Reward for going back to the first state.")
+    ] = None,
+    large: Annotated[
+        float | None, typer.Option(help="Reward for going forward at the last state.")
+    ] = None,
+    sweep: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Parameters of the environment and their values: n=5,10,20 slip=0,0.2. Every"
+            " combination is compared.",
+            metavar="NAME=VALUE,...",
+        ),
     ] = None,
     seeds: Annotated[int, typer.Option(help="How many seeds to train each with.")] = 5,
     steps: Annotated[int, typer.Option(help="How many steps to train for.")] = 20_000,
+    episodes: Annotated[
+        int, typer.Option(help="Episodes an evaluation plays where there is no exact answer.")
+    ] = 100,
     jobs: Annotated[int, typer.Option(help="Runs at a time; 0 takes every core.")] = 0,
-    n: N = 5,
-    slip: Slip = 0.2,
-    small: Small = 2.0,
-    large: Large = 10.0,
-    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("results"),
+    backend: Annotated[
+        str, typer.Option(help="Where runs are made: loky (this machine), dask or ray.")
+    ] = "loky",
+    scheduler: Annotated[
+        str | None,
+        typer.Option(help="Address of a cluster, as tcp://HOST:PORT; means Dask by itself."),
+    ] = None,
+    time_limit: Annotated[
+        float | None, typer.Option(help="Seconds after which a run counts as failed.")
+    ] = None,
+    out: Annotated[
+        Path,
+        typer.Option(help="Folder for the results; the same command goes on with what is missing."),
+    ] = Path("results"),
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Allow more agents or seeds than the folder has.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print it as Markdown.")] = False,
 ) -> None:
-    """Train agents on NChain-v0 and compare what they learned with the exact answer."""
-    from nchain_env.checks import integer
+    """Train agents and compare what they learned with the exact answer.
 
-    for name, value, low in (("seeds", seeds, 1), ("steps", steps, 1), ("jobs", jobs, 0)):
-        integer(name, value, low)
-    chosen, missing = _chosen(agents)
+    A run that fails is reported and ends nothing else; the exit code is then 1.
+    """
+    chain = {"n": n, "slip": slip, "small": small, "large": large}
+    names = None if agents is None else [name.strip() for name in agents.split(",")]
+    swept = key_values("sweep", [*(sweep or []), *(sweep_more or [])])
+    if sweep_more and not sweep:
+        raise ValueError(f"compare takes options only, got {sweep_more[0]!r}")
 
-    import gymnasium as gym
-    from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
-
-    import nchain_env  # noqa: F401  (registers NChain-v0)
-    from nchain_agents.evaluation import Yardstick
-    from nchain_agents.study import report, store
-    from nchain_agents.study.run import Study, run_study
-    from nchain_agents.study.summary import as_data, by_agent
-
-    chain: dict[str, Any] = {"n": n, "slip": slip, "small": small, "large": large}
-    yardstick = Yardstick.of_env(gym.make("NChain-v0", **chain))
-    study = Study(chosen, seeds, steps, chain)
-    try:
-        store.prepare(out)
-    except OSError as error:
-        raise ValueError(f"out must be a folder to write to, got {out}: {error.strerror}") from None
+    from nchain_agents.presets import presets_for
+    from nchain_agents.study import report
+    from nchain_agents.study.compare import compare as run
+    from nchain_agents.study.plan import parsed
 
     console = Console(stderr=True)
-    for left_out in missing:
-        console.print(
-            f"left out: {left_out.name}, which needs {left_out.install_command}",
-            markup=False,
-            highlight=False,
-        )
-    runs = []
-    columns = (SpinnerColumn(), *Progress.get_default_columns(), TimeElapsedColumn())
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task("training", total=len(chosen) * seeds)
-        for run in run_study(study, jobs or os.cpu_count() or 1):
-            runs.append(run)
-            progress.update(task, advance=1, description=f"trained {run.agent}, seed {run.seed}")
-
-    summaries = by_agent(study, runs)
-    data = as_data(study, yardstick, summaries)
-    store.write_results(out / "results.csv", summaries)
-    store.write_timing(out / "timing.csv", summaries)
-    store.write_summary(out / "summary.json", data)
-    report.write_learning_curves(out / "learning_curves.png", study, yardstick, summaries)
+    if names is None:
+        for preset in presets_for(*parsed(env)).values():
+            if not preset.installed and not preset.by_name_only:
+                said = f"left out: {preset.name}, which needs {preset.install_command}"
+                console.print(said, markup=False, highlight=False)
+    comparison: Comparison = run(
+        names,
+        env,
+        parameters={name: value for name, value in chain.items() if value is not None},
+        sweep=swept,
+        seeds=seeds,
+        steps=steps,
+        episodes=episodes,
+        out=out,
+        resume=resume,
+        jobs=jobs,
+        backend="dask" if scheduler is not None and backend == "loky" else backend,
+        scheduler=scheduler,
+        time_limit=time_limit,
+        progress_bar=True,
+    )
+    written = report.write(out, comparison)
     if as_json:
-        print(json.dumps(data))
+        print(json.dumps(comparison.summary))
+    elif markdown:
+        print(report.as_markdown(comparison))
     else:
-        Console().print(report.table(study, yardstick, summaries))
-        console.print(
-            f"written to {out}: results.csv, timing.csv, summary.json, learning_curves.png",
-            markup=False,
-            highlight=False,
-        )
-
-
-def _chosen(agents: str | None) -> tuple[tuple[Preset, ...], list[Preset]]:
-    """Return the presets to train, and those left out because their extra is not installed."""
-    from nchain_agents.presets import problem
-
-    chain = problem("nchain")
-    if agents is None:
-        known = chain.presets.values()
-        return tuple(p for p in known if p.installed), [p for p in known if not p.installed]
-    names = [name.strip() for name in agents.split(",")]
-    chosen = tuple(chain.preset(name) for name in dict.fromkeys(names))
-    for wanted in chosen:
-        if not wanted.installed:
-            raise ValueError(f"agents: {wanted.name} needs {wanted.install_command}")
-    return chosen, []
+        for table in report.as_tables(comparison):
+            Console().print(table)
+    said = f"written to {out}: {', '.join(written)}"
+    console.print(said, markup=False, highlight=False, soft_wrap=True)
+    if comparison.failures:
+        raise typer.Exit(1)

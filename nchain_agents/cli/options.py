@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterable
+from typing import Annotated, Any
 
 import typer
 
@@ -10,3 +11,28 @@ N = Annotated[int, typer.Option(help="Number of states, at least 1.")]
 Slip = Annotated[float, typer.Option(help="Probability that the opposite action is executed.")]
 Small = Annotated[float, typer.Option(help="Reward for going back to the first state.")]
 Large = Annotated[float, typer.Option(help="Reward for going forward at the last state.")]
+EnvOption = Annotated[
+    str,
+    typer.Option(
+        "--env", help="The environment, as gym.make takes it, and its parameters: 'NChain-v0 n=8'."
+    ),
+]
+
+
+def key_values(option: str, given: Iterable[str]) -> dict[str, list[Any]]:
+    """Return the values of each name in texts like `n=5,10` and `map_name=4x4`.
+
+    Raises:
+        ValueError: A text is not like that, or a name comes twice.
+    """
+    from nchain_agents.study.plan import from_text
+
+    found: dict[str, list[Any]] = {}
+    for text in (part for texts in given for part in texts.split()):
+        name, equals, values = text.partition("=")
+        if not name or not equals or "" in values.split(","):
+            raise ValueError(f"{option} must be like n=5,10 or slip=0.2, got {text!r}")
+        if name in found:
+            raise ValueError(f"{option} must give {name} once, got it again in {text!r}")
+        found[name] = [from_text(value) for value in values.split(",")]
+    return found

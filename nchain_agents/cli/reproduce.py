@@ -43,15 +43,12 @@ def reproduce(
 
     from nchain_agents.article import page, pictures, run
     from nchain_agents.article.tables import Advance
-    from nchain_agents.study import store
+    from nchain_agents.study import files
 
     scale = run.Scale.quick() if quick else run.Scale()
     scale = replace(scale, rounds=rounds or scale.rounds, seeds=seeds or scale.seeds)
     backend = run.keras_backend()
-    try:
-        store.prepare(out)
-    except OSError as error:
-        raise ValueError(f"out must be a folder to write to, got {out}: {error.strerror}") from None
+    files.prepare(out)
 
     from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
 
@@ -72,7 +69,8 @@ def reproduce(
         result = run.reproduce(scale, seed, jobs or os.cpu_count() or 1, backend, track)
 
     data = page.as_data(result)
-    store.write_summary(out / "reproduce.json", data)
+    text = json.dumps(data, indent=2, allow_nan=False)
+    files.write_text(out / "reproduce.json", text + "\n")
     drawn = pictures.draw(out, result)
     written = page.sections(result)
     page.write_markdown(out / "reproduce.md", result, written)
@@ -81,4 +79,4 @@ def reproduce(
         return
     page.show(Console(), result, written)
     names = ", ".join(("reproduce.json", "reproduce.md", *drawn))
-    console.print(f"written to {out}: {names}", markup=False, highlight=False)
+    console.print(f"written to {out}: {names}", markup=False, highlight=False, soft_wrap=True)

@@ -72,4 +72,5 @@ def twin(model: Any) -> Any:
 
 def arrays_of(variables: list[Any]) -> list[npt.NDArray[Any]]:
     """Return the values of Keras variables."""
-    return [keras.ops.convert_to_numpy(variable.value) for variable in variables]
+    # not by Keras, whose way NumPy warns of
+    return [np.asarray(variable.value) for variable in variables]

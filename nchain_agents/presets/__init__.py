@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import tomllib
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
@@ -18,17 +20,19 @@ class Preset:
 
     Args:
         name: What it is called on the command line.
-        agent: Its class, as `module:name`.
+        agent: Its class, or where that is: `module:name`.
         parameters: Keyword arguments for the class, beside `env` and `seed`.
         extra: The extra of nchain-env that it needs, if any.
         requires: The modules that this extra brings.
+        by_name_only: It is not among those that are compared when none is named.
     """
 
     name: str
-    agent: str
+    agent: str | type
     parameters: dict[str, Any] = field(default_factory=dict)
     extra: str | None = None
     requires: tuple[str, ...] = ()
+    by_name_only: bool = False
 
     @property
     def installed(self) -> bool:
@@ -40,14 +44,35 @@ class Preset:
         """What installs what it needs."""
         return f"pip install 'nchain-env[{self.extra}]'" if self.extra else "pip install nchain-env"
 
-    def make(self, env: Any, seed: int) -> Any:
-        """Return a new agent on `env`, its module imported now.
+    @property
+    def path(self) -> str:
+        """Where its class is: `module:name`."""
+        if isinstance(self.agent, str):
+            return self.agent
+        return f"{self.agent.__module__}:{self.agent.__qualname__}"
+
+    def load(self) -> Any:
+        """Return its class, whose module is imported now.
 
         Raises:
             ModuleNotFoundError: Its extra is not installed.
         """
+        if not isinstance(self.agent, str):
+            return self.agent
         module, name = self.agent.split(":")
-        return getattr(import_module(module), name)(env=env, seed=seed, **self.parameters)
+        return getattr(import_module(module), name)
+
+    def make(self, env: Any, seed: int) -> Any:
+        """Return a new agent on `env`; one that takes no seed is given none.
+
+        Raises:
+            ModuleNotFoundError: Its extra is not installed.
+        """
+        kind = self.load()
+        taken = inspect.signature(kind).parameters
+        takes_all = any(one.kind is one.VAR_KEYWORD for one in taken.values())
+        seeding = {"seed": seed} if "seed" in taken or takes_all else {}
+        return kind(env=env, **seeding, **self.parameters)
 
 
 @dataclass(frozen=True)
@@ -74,13 +99,49 @@ class Problem:
         Raises:
             ValueError: There is none of that name; the message says which come close.
         """
-        if name not in self.presets:
-            close = get_close_matches(name, self.presets, n=3)
-            hint = f"did you mean {' or '.join(close)}? " if close else ""
-            raise ValueError(
-                f"agents: unknown agent {name!r}; {hint}known: {', '.join(self.presets)}"
-            )
-        return self.presets[name]
+        return named(name, self.presets)
+
+
+def named(name: str, known: Mapping[str, Preset]) -> Preset:
+    """Return the preset of a name.
+
+    Raises:
+        ValueError: There is none of that name; the message says which come close.
+    """
+    if name not in known:
+        close = get_close_matches(name, known, n=3)
+        hint = f"did you mean {' or '.join(close)}? " if close else ""
+        raise ValueError(f"agents: unknown agent {name!r}; {hint}known: {', '.join(known)}")
+    return known[name]
+
+
+def presets_for(env_id: str, parameters: Mapping[str, Any]) -> dict[str, Preset]:
+    """Return the presets for an environment, by name: those tuned for it, then the chain's.
+
+    Args:
+        env_id: What `gym.make` takes.
+        parameters: Its keyword arguments. A problem counts as this environment if it fixes no
+            parameter otherwise; those that fix most come first.
+    """
+    tuned: list[tuple[int, Problem]] = []
+    for one in map(problem, problem_names()):
+        fixed = {name: v for name, v in one.parameters.items() if name != "max_episode_steps"}
+        if one.env == env_id and all(parameters.get(name) == v for name, v in fixed.items()):
+            tuned.append((len(fixed), one))
+    found: dict[str, Preset] = {}
+    for _, one in sorted(tuned, key=lambda entry: -entry[0]):
+        for preset in one.presets.values():
+            found.setdefault(preset.name, preset)
+    for name, preset in problem("nchain").presets.items():
+        found.setdefault(name, replace(preset, by_name_only=bool(tuned)))
+    return found
+
+
+def time_limit(env_id: str) -> int | None:
+    """Return the time limit that the presets give an environment which has none of its own."""
+    problems = (one for one in map(problem, problem_names()) if one.env == env_id)
+    limits = (one.parameters.get("max_episode_steps") for one in problems)
+    return next((limit for limit in limits if limit is not None), None)
 
 
 @cache
@@ -107,6 +168,7 @@ def problem(name: str = "nchain") -> Problem:
                 parameters=entry.get("parameters", {}),
                 extra=entry.get("extra"),
                 requires=tuple(entry.get("requires", ())),
+                by_name_only=entry.get("by_name_only", False),
             )
             for agent, entry in entries.items()
         },

@@ -1,59 +1,57 @@
-"""Training: one agent with one seed, and a whole study of them over all cores."""
+"""One run: an agent learning with one seed, looked at as it goes."""
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, field
-from multiprocessing import get_context
+from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 
-import nchain_env  # noqa: F401  (registers NChain-v0)
-from nchain_agents.evaluation import Yardstick, greedy_policy
-from nchain_agents.presets import Preset
+from nchain_agents.agent import Agent
+from nchain_agents.callbacks import EveryNTimesteps
+from nchain_agents.evaluation import (
+    ExactYardstick,
+    greedy_policy,
+    scaled,
+    yardstick,
+)
 from nchain_agents.quiet import import_quietly
+from nchain_agents.study.plan import CHECKPOINTS, EnvChoice, RunKey, Task
+from nchain_env.mdp import FloatArray
+from nchain_env.planning import evaluate_policy, policy_iteration
 
-CHECKPOINTS = 20
-
-
-@dataclass(frozen=True)
-class Study:
-    """What is compared.
-
-    Args:
-        agents: The presets to train.
-        seeds: How many seeds each is trained with: 0, 1, ..., seeds - 1.
-        steps: How many steps each is trained for.
-        chain: The parameters of NChain-v0.
-    """
-
-    agents: tuple[Preset, ...]
-    seeds: int = 5
-    steps: int = 20_000
-    chain: dict[str, Any] = field(default_factory=dict)
+# The final table of values is kept up to this size.
+_TABLE = 10_000
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The state of the learning after a number of steps."""
+    """The state of the learning after a number of steps; docs/measures.md has the formulas."""
 
     step: int
-    expected_return: float  # of one episode of the greedy policy, exactly
+    expected_return: float  # of one episode of the greedy policy
+    standard_error: float  # of that; 0 where it is exact
     score: float
     reward_per_step: float  # earned while learning, since the start
+    regret: float  # over the episodes finished while learning
+    q_error: float  # the largest |Q - Q*|
+    optimal: bool | None  # whether no policy has a larger discounted return from the start
 
 
 @dataclass(frozen=True)
 class Run:
-    """What came of training one agent with one seed."""
+    """What came of one run."""
 
-    agent: str
-    seed: int
+    key: RunKey
     checkpoints: tuple[Checkpoint, ...]
-    seconds: float  # spent in training, without the evaluations
+    policy: list[int] | None  # the final greedy policy, where the environment has a model
+    q: list[list[float]] | None  # the final values there, if the agent has any
+    failure: str | None  # why it ended early
+    seconds: float  # spent in learning, without the evaluations
 
     @property
     def final(self) -> Checkpoint:
@@ -65,77 +63,196 @@ class Run:
         """Training steps a second of wall-clock time."""
         return self.final.step / self.seconds
 
+    @property
+    def optimal_from(self) -> int | None:
+        """The first checkpoint's step from which on the policy stays optimal."""
+        first = None
+        for point in reversed(self.checkpoints):
+            if not point.optimal:
+                break
+            first = point.step
+        return first
+
+    def as_text(self) -> str:
+        """Return all of it as JSON; every number comes back exactly."""
+        return json.dumps(asdict(self) | {"key": self.key._asdict()})
+
+    @classmethod
+    def from_text(cls, text: str) -> Run:
+        """Return what `as_text` gave."""
+        data = json.loads(text)
+        data["key"] = RunKey(**data["key"])
+        data["checkpoints"] = tuple(Checkpoint(**point) for point in data["checkpoints"])
+        return cls(**data)
+
+
+class Judge:
+    """Knows an environment's exact answers, where it has any.
+
+    Args:
+        env: The choice of environment.
+        episodes: How many episodes an evaluation plays where it has no model.
+    """
+
+    def __init__(self, env: EnvChoice, episodes: int) -> None:
+        self.yardstick = yardstick(env.make(), episodes)
+        self._returns: dict[bytes, float] = {}
+        self._answers: dict[float, tuple[FloatArray, float]] = {}
+
+    @property
+    def exact(self) -> ExactYardstick | None:
+        """The exact yardstick, None where there is none."""
+        return self.yardstick if isinstance(self.yardstick, ExactYardstick) else None
+
+    def look(
+        self, model: Any, step: int, reward: float, episodes: int, earned: float
+    ) -> Checkpoint:
+        """Return how a learner does.
+
+        Args:
+            model: The learner.
+            step: How many steps it has taken.
+            reward: The sum of all rewards so far.
+            episodes: How many episodes are finished.
+            earned: The sum of their returns.
+
+        Raises:
+            ValueError: What it learned is not finite, or its actions are none.
+        """
+        _check_finite(model)
+        q_error, optimal = float("nan"), None
+        if self.exact is None:
+            mean, standard_error = self.yardstick.worth(model)
+        else:
+            policy = greedy_policy(model, self.exact.mdp.num_states)
+            key = policy.tobytes()
+            if key not in self._returns:  # few policies come up, and often
+                self._returns[key] = self.exact.policy_return(policy)
+            mean, standard_error = self._returns[key], 0.0
+            gamma = getattr(model, "gamma", None)
+            if gamma is not None and 0 <= gamma < 1:
+                best, start = self._answer(gamma)
+                value = evaluate_policy(self.exact.mdp, policy, gamma) @ self.exact.mdp.initial
+                optimal = bool(value >= start - 1e-9 * max(1.0, abs(start)))
+                q = _table(model, self.exact.mdp.num_states)
+                if q is not None:
+                    q_error = float(abs(q - best).max())
+        return Checkpoint(
+            step=step,
+            expected_return=mean,
+            standard_error=standard_error,
+            score=scaled(self.yardstick, mean),
+            reward_per_step=reward / step,
+            regret=episodes * self.yardstick.optimal - earned,
+            q_error=q_error,
+            optimal=optimal,
+        )
+
+    def _answer(self, gamma: float) -> tuple[FloatArray, float]:
+        """Return Q* and the largest discounted return from the start."""
+        assert self.exact is not None
+        if gamma not in self._answers:
+            _, q = policy_iteration(self.exact.mdp, gamma)
+            self._answers[gamma] = q, float(q.max(axis=1) @ self.exact.mdp.initial)
+        return self._answers[gamma]
+
 
 class _Observer(gym.Wrapper[Any, Any, Any, Any]):
-    """Looks at the learner from the environment's side, so it need not know what learns."""
+    """Looks at a learner from the environment's side, so it need not know what learns."""
 
-    def __init__(self, env: gym.Env[Any, Any], interval: int) -> None:
+    def __init__(self, env: gym.Env[Any, Any], look: Any, interval: int) -> None:
         super().__init__(env)
-        self.model: Any = None
-        self.checkpoints: list[Checkpoint] = []
-        self.seconds_evaluating = 0.0
-        self._yardstick = Yardstick.of_env(env)
-        self._returns: dict[bytes, float] = {}
-        self._interval = interval
-        self._steps = 0
-        self._reward_sum = 0.0
+        self._look, self._interval = look, interval
+        self.steps = 0
+        self.reward = self.earned = self._episode_return = 0.0
+        self.episodes = 0
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        """Step, and evaluate the model every `interval` steps."""
+        """Step, count, and look every `interval` steps."""
         result = super().step(action)
-        self._steps += 1
-        self._reward_sum += float(result[1])
-        if self._steps % self._interval == 0:
-            self.evaluate()
+        self.steps += 1
+        self.reward += float(result[1])
+        self._episode_return += float(result[1])
+        if result[2] or result[3]:
+            self.episodes += 1
+            self.earned += self._episode_return
+            self._episode_return = 0.0
+        if self.steps % self._interval == 0:
+            self._look()
         return result
 
-    def evaluate(self) -> None:
-        """Add a checkpoint; the last word on a step counts."""
-        start = time.perf_counter()
-        policy = greedy_policy(self.model, self._yardstick.mdp.num_states)
-        key = policy.tobytes()
-        if key not in self._returns:  # few policies come up, and often
-            self._returns[key] = self._yardstick.policy_return(policy)
-        expected = self._returns[key]
-        if self.checkpoints and self.checkpoints[-1].step == self._steps:
-            self.checkpoints.pop()
-        self.checkpoints.append(
-            Checkpoint(
-                step=self._steps,
-                expected_return=expected,
-                score=self._yardstick.score(expected),
-                reward_per_step=self._reward_sum / self._steps,
-            )
-        )
-        self.seconds_evaluating += time.perf_counter() - start
 
-
-def train(preset: Preset, seed: int, steps: int, chain: dict[str, Any]) -> Run:
-    """Train one preset on NChain-v0 with one seed, evaluating its greedy policy as it goes."""
-    import_quietly(preset.requires)
-    env = _Observer(gym.make("NChain-v0", **chain), max(1, steps // CHECKPOINTS))
-    env.model = preset.make(env, seed)
+def train(task: Task) -> Run:
+    """Make one run; whatever goes wrong in it becomes its failure."""
+    looks: list[Checkpoint] = []
+    policy = q = failure = None
+    evaluating = 0.0
     start = time.perf_counter()
-    env.model.learn(total_timesteps=steps)
-    seconds = time.perf_counter() - start - env.seconds_evaluating
-    env.evaluate()
-    env.close()
-    return Run(preset.name, seed, tuple(env.checkpoints), seconds)
+    try:
+        import_quietly(task.agent.requires)
+        judge = _judge(task.env, task.episodes)
+        interval = max(1, task.steps // CHECKPOINTS)
+        start = time.perf_counter()
+
+        def look(*counted: Any) -> None:
+            nonlocal evaluating
+            begin = time.perf_counter()
+            if looks and looks[-1].step == counted[0]:  # the last word on a step counts
+                looks.pop()
+            looks.append(judge.look(model, *counted))
+            evaluating += time.perf_counter() - begin
+
+        env = task.env.make()
+        kind = task.agent.load()
+        if isinstance(kind, type) and issubclass(kind, Agent):
+            model = task.agent.make(env, task.seed)
+            ours = model
+
+            def look_at_ours(agent: Agent) -> None:
+                returns = agent.episode_returns
+                look(agent.num_timesteps, agent.total_reward, len(returns), float(np.sum(returns)))
+
+            ours.learn(task.steps, EveryNTimesteps(interval, look_at_ours))
+        else:
+
+            def look_at_any() -> None:
+                look(observer.steps, observer.reward, observer.episodes, observer.earned)
+
+            observer = _Observer(env, look_at_any, interval)
+            model = task.agent.make(observer, task.seed)
+            model.learn(total_timesteps=task.steps)
+            if observer.steps == 0:
+                raise ValueError("learn took no step in the environment it was given")
+            look_at_any()
+        if judge.exact is not None:
+            num_states = judge.exact.mdp.num_states
+            policy = greedy_policy(model, num_states).tolist()
+            values = _table(model, num_states)
+            q = values.tolist() if values is not None and values.size <= _TABLE else None
+        env.close()
+    except Exception as error:
+        failure = f"{type(error).__name__}: {error}".splitlines()[0]
+    seconds = time.perf_counter() - start - evaluating
+    return Run(task.key, tuple(looks), policy, q, failure, seconds)
 
 
-def run_study(study: Study, jobs: int) -> Iterator[Run]:
-    """Train all agents of a study with all seeds, `jobs` at a time; yield runs as they finish."""
-    # New processes, because TensorFlow and torch do not bear being forked; and not joblib's, whose
-    # pool can stop for ever when it replaces a worker that has grown, as TensorFlow's do.
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        runs = [
-            pool.submit(train, preset, seed, study.steps, study.chain)
-            for seed in range(study.seeds)
-            # the slow ones, which stand last, first: then no core waits for another at the end
-            for preset in reversed(study.agents)
-        ]
-        try:
-            for run in as_completed(runs):
-                yield run.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+# What a judge worked out serves the next run, too.
+_judge = lru_cache(maxsize=8)(Judge)
+
+
+def _table(model: Any, num_states: int) -> FloatArray | None:
+    """Return the model's values, (S, A), None if it has none."""
+    values = getattr(model, "q_values", None)
+    return None if values is None else np.asarray(values(np.arange(num_states)), dtype=np.float64)
+
+
+def _check_finite(model: Any) -> None:
+    """Refuse a learner that has diverged: its argmax over NaN would pass for a policy."""
+    if isinstance(model, Agent):
+        arrays = [model.knowledge()]
+    else:  # a torch model as stable-baselines3 keeps it
+        parameters = getattr(getattr(model, "policy", None), "parameters", None)
+        found = parameters() if callable(parameters) else ()
+        arrays = [one.detach().cpu().numpy() for one in found if hasattr(one, "detach")]
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise ValueError("what it learned is no longer finite")

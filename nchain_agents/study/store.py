@@ -1,71 +1,115 @@
-"""The files of a study: each appears whole or not at all."""
+"""The finished runs of a study in one SQLite file: each is there whole once it is finished."""
 
 from __future__ import annotations
 
-import csv
 import json
-import tempfile
-from collections.abc import Callable, Iterable
+import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from types import TracebackType
+from typing import Any, Self
 
-from nchain_agents.files import whole_file
-from nchain_agents.study.summary import AgentSummary
+from nchain_agents.study.plan import RunKey, Study
+from nchain_agents.study.run import Run
+
+_FORMAT = 1
+
+_TABLES = """
+create table if not exists study (format integer, text text);
+create table if not exists runs (
+    env text, agent text, seed integer, text text, primary key (env, agent, seed)
+) without rowid;
+"""
 
 
-def prepare(out: Path) -> None:
-    """Make the folder, and see that files can be written there, before anything is trained.
+class Store:
+    """The runs of one study.
+
+    Args:
+        path: The file; it is made if there is none.
+        study: The study. Runs of another are refused.
+        adds: The study may have agents, environments or seeds that the runs there do not have.
 
     Raises:
-        OSError: They cannot.
+        ValueError: The file is of another study, or no store.
+        OSError: It cannot be written.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=out):
-        pass
+
+    def __init__(self, path: Path, study: Study, adds: bool = False) -> None:
+        self._path = path
+        self._db = sqlite3.connect(path, isolation_level=None)
+        try:
+            # a run that was written survives this process; nothing waits for the disk
+            self._db.execute("pragma journal_mode = wal")
+            self._db.execute("pragma synchronous = normal")
+            self._db.executescript(_TABLES)
+            self._claim(json.loads(json.dumps(study.as_data())), adds)
+        except sqlite3.DatabaseError as error:
+            self._db.close()
+            raise _failure(error, path) from None
+        except ValueError:
+            self._db.close()
+            raise
+
+    def _claim(self, wanted: dict[str, Any], adds: bool) -> None:
+        found = self._db.execute("select format, text from study").fetchone()
+        if found is None:
+            self._db.execute("insert into study values (?, ?)", (_FORMAT, json.dumps(wanted)))
+            return
+        if found[0] > _FORMAT:
+            raise ValueError(f"out has runs in format {found[0]}; this version reads {_FORMAT}")
+        there = json.loads(found[1])
+        if there == wanted:
+            return
+        differing = ", ".join(name for name in wanted if there.get(name) != wanted[name])
+        if not (adds and _extends(wanted, there)):
+            raise ValueError(
+                f"out has the runs of another study (with other {differing}): {self._path.parent}; "
+                "take another folder, or --resume to add agents, environments or seeds to it"
+            )
+        self._db.execute("update study set text = ?", (json.dumps(wanted),))
+
+    def add(self, run: Run) -> None:
+        """Keep a finished run.
+
+        Raises:
+            OSError: It cannot be written; what was there before is intact.
+        """
+        try:
+            self._db.execute(
+                "insert or replace into runs values (?, ?, ?, ?)", (*run.key, run.as_text())
+            )
+        except sqlite3.DatabaseError as error:
+            raise _failure(error, self._path) from None
+
+    def runs(self) -> dict[RunKey, Run]:
+        """Return all runs that are kept."""
+        rows = self._db.execute("select text from runs")
+        found = (Run.from_text(text) for (text,) in rows)
+        return {run.key: run for run in found}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._db.close()
 
 
-def write_results(path: Path, agents: list[AgentSummary]) -> None:
-    """Write one row for each agent, seed and checkpoint; equal studies give equal bytes."""
-    rows = (
-        (
-            summary.agent,
-            "NChain-v0",
-            run.seed,
-            point.step,
-            point.expected_return,
-            point.score,
-            point.reward_per_step,
-        )
-        for summary in agents
-        for run in summary.runs
-        for point in run.checkpoints
+def _extends(wanted: Mapping[str, Any], there: Mapping[str, Any]) -> bool:
+    """Whether a study has all of another's runs, made in the same way."""
+    return (
+        all(wanted[name].items() >= there[name].items() for name in ("agents", "envs"))
+        and wanted["seeds"] >= there["seeds"]
+        and all(wanted[name] == there[name] for name in ("steps", "episodes"))
     )
-    header = ("agent", "env", "seed", "step", "return", "score", "reward_per_step")
-    _write(path, lambda file: _write_csv(file, header, rows))
 
 
-def write_timing(path: Path, agents: list[AgentSummary]) -> None:
-    """Write how long each run took, apart from the results because no two times are equal."""
-    rows = (
-        (summary.agent, run.seed, run.final.step, run.seconds, run.steps_per_second)
-        for summary in agents
-        for run in summary.runs
-    )
-    header = ("agent", "seed", "steps", "seconds", "steps_per_second")
-    _write(path, lambda file: _write_csv(file, header, rows))
-
-
-def write_summary(path: Path, data: dict[str, Any]) -> None:
-    """Write the summary as JSON."""
-    _write(path, lambda file: file.write(json.dumps(data, indent=2, allow_nan=False) + "\n"))
-
-
-def _write(path: Path, fill: Callable[[TextIO], object]) -> None:
-    with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
-        fill(file)
-
-
-def _write_csv(file: TextIO, header: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
+def _failure(error: sqlite3.DatabaseError, path: Path) -> Exception:
+    if isinstance(error, sqlite3.OperationalError):  # the disk is full, the folder read-only, ...
+        return OSError(f"{path} cannot be written: {error}; the runs in it are intact")
+    return ValueError(f"out has a file {path.name} that is no store of runs: {error}")

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from nchain_agents import QLearning, score
+from nchain_agents.evaluation import EpisodeYardstick, yardstick
 
 
 class Fixed:
@@ -46,9 +47,60 @@ def test_where_all_policies_earn_the_same_there_is_no_score() -> None:
     assert np.isnan(score(Fixed(0, 0), gym.make("NChain-v0", n=2, slip=0.5)))
 
 
-def test_an_environment_without_a_model_or_a_time_limit_is_refused() -> None:
-    with pytest.raises(ValueError, match="has no `P`"):
-        score(Fixed(0), "CartPole-v1")
+class Leaning:
+    """Pushes the cart to where the pole falls."""
+
+    def predict(self, observation: Any, *, deterministic: bool = False) -> tuple[Any, Any]:
+        return np.asarray(int(observation[2] + 0.5 * observation[3] > 0)), None
+
+
+class Backing:
+    """Always pushes to the left: the pole falls after 8 to 11 steps."""
+
+    def predict(self, observation: Any, *, deterministic: bool = False) -> tuple[Any, Any]:
+        return np.asarray(0), None
+
+
+def test_without_a_model_episodes_are_played_and_the_reward_threshold_scores_100() -> None:
+    measure = yardstick(gym.make("CartPole-v1"), episodes=50)
+    assert isinstance(measure, EpisodeYardstick)
+    assert measure.optimal == 475.0
+    # a random policy keeps it up for some 22 steps
+    assert 18 < measure.random < 27
+    good, bad = measure.worth(Leaning()), measure.worth(Backing())
+    assert good.mean > 200
+    assert 8 <= bad.mean <= 11
+    assert 0 < bad.standard_error < 0.3
+    assert measure.worth(Backing()) == bad  # the same episodes again
+    expected = 100 * (bad.mean - measure.random) / (475 - measure.random)
+    assert score(Backing(), "CartPole-v1", episodes=50) == pytest.approx(expected)
+
+
+def test_the_standard_error_is_that_of_the_mean() -> None:
+    class Drawn(gym.Env[Any, Any]):
+        """One step an episode, with the next of these rewards."""
+
+        rewards = iter([1.0, 2.0, 6.0, 7.0])
+
+        def __init__(self) -> None:
+            self.observation_space = self.action_space = gym.spaces.Discrete(2)
+
+        def reset(self, **_: Any) -> Any:
+            return 0, {}
+
+        def step(self, action: int) -> Any:
+            return 0, next(self.rewards), True, False, {}
+
+    # mean 4; deviations -3, -2, 2, 3: variance 26 / 3, over 4 episodes
+    worth = EpisodeYardstick(Drawn(), 4).worth(Fixed(1))
+    assert worth == pytest.approx((4.0, (26 / 3 / 4) ** 0.5))
+
+
+def test_an_environment_that_says_not_what_is_good_or_when_it_ends_has_no_score() -> None:
+    with pytest.raises(ValueError, match=r"must have a model .* or a reward threshold"):
+        score(Fixed(0), "Pendulum-v1")
+    with pytest.raises(ValueError, match="episodes must be an integer of at least 2, got 1"):
+        score(Fixed(0), "CartPole-v1", episodes=1)
     env = gym.make("NChain-v0").unwrapped
     env.spec = None
     with pytest.raises(ValueError, match="time limit"):

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from nchain_agents import learn_many
-from nchain_agents.evaluation import Yardstick
+from nchain_agents.evaluation import ExactYardstick, scaled, yardstick
 from nchain_agents.presets import Preset, problem, problem_names
-from nchain_agents.study.run import train
+from nchain_agents.study.plan import EnvChoice, Task
+from nchain_agents.study.run import Run, train
 
 # Expected return of always going backward for 1,000 steps, from the known values of the chain
 ALWAYS_BACKWARD = 1603.19
@@ -31,16 +32,22 @@ LEARNING = [
 TABULAR = ("q-learning", "sarsa", "expected-sarsa", "double-q", "posterior-sampling")
 
 
+def trained(one: Preset, seed: int, steps: int) -> Run:
+    run = train(Task(one, EnvChoice("NChain-v0"), seed, steps, 100))
+    assert run.failure is None
+    return run
+
+
 @pytest.mark.parametrize("one", LEARNING)
 def test_each_preset_that_explores_beats_always_going_backward(one: Preset) -> None:
-    run = train(one, seed=0, steps=20_000, chain={})
+    run = trained(one, seed=0, steps=20_000)
     assert run.final.expected_return > ALWAYS_BACKWARD + 100
     assert run.final.score > 99
 
 
 @pytest.mark.parametrize("name", NAIVE)
 def test_the_naive_presets_lock_in_to_the_near_reward(name: str) -> None:
-    scores = [train(CHAIN.preset(name), seed, 5000, {}).final.score for seed in range(10)]
+    scores = [trained(CHAIN.preset(name), seed, 5000).final.score for seed in range(10)]
     assert np.median(scores) < 20
 
 
@@ -79,23 +86,24 @@ def test_the_presets_for_toy_text_learn_in_the_median_of_20_seeds(name: str, lea
         for seed in range(20)
     ]
     learn_many(agents, task.steps)
-    yardstick = Yardstick.of_env(gym.make(task.env, **task.parameters))
-    scores = [yardstick.score(yardstick.policy_return(agent.q.argmax(axis=1))) for agent in agents]
+    exact = yardstick(gym.make(task.env, **task.parameters))
+    scores = [scaled(exact, exact.worth(agent).mean) for agent in agents]
     assert np.median(scores) >= least
 
 
 def test_no_change_of_one_action_improves_the_best_stationary_policy_of_the_large_lake() -> None:
     from nchain_env.planning import policy_iteration
 
-    yardstick = Yardstick.of_env(gym.make("FrozenLake8x8-v1"))
-    policy, _ = policy_iteration(yardstick.mdp, 0.994)
-    best = yardstick.score(yardstick.policy_return(policy))
+    exact = yardstick(gym.make("FrozenLake8x8-v1"))
+    assert isinstance(exact, ExactYardstick)
+    policy, _ = policy_iteration(exact.mdp, 0.994)
+    best = scaled(exact, exact.policy_return(policy))
     assert best == pytest.approx(97.84, abs=0.01)
     for state in range(64):
         for action in range(4):
             changed = policy.copy()
             changed[state] = action
-            assert yardstick.score(yardstick.policy_return(changed)) <= best + 1e-9
+            assert scaled(exact, exact.policy_return(changed)) <= best + 1e-9
 
 
 def test_an_unknown_name_is_refused_with_the_closest_known() -> None:

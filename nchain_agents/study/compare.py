@@ -1,0 +1,142 @@
+"""`nchain_agents.compare`: a whole study in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from nchain_agents.presets import Preset, presets_for
+from nchain_agents.study import files
+from nchain_agents.study.comparison import Comparison, pending
+from nchain_agents.study.plan import Study, chosen, environments, parsed
+from nchain_agents.study.run import Run
+from nchain_agents.study.runner import Workers
+from nchain_agents.study.store import Store
+
+
+def compare(
+    agents: Iterable[str | type | Preset] | None = None,
+    env: str = "NChain-v0",
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    sweep: Mapping[str, Sequence[Any]] | None = None,
+    seeds: int = 5,
+    steps: int = 20_000,
+    episodes: int = 100,
+    out: Path | str | None = None,
+    resume: bool = False,
+    jobs: int = 0,
+    backend: str = "loky",
+    scheduler: str | None = None,
+    time_limit: float | None = None,
+    progress_bar: bool = False,
+) -> Comparison:
+    """Train agents and compare what they learned, with the exact answer where there is one.
+
+    Args:
+        agents: Names of presets or of installed plug-ins, `module:Class`, TOML files of agents,
+            or classes with `learn` and `predict`; None: the presets for the environment whose
+            extras are installed.
+        env: The environment, as `gym.make` takes it, with parameters if any: `NChain-v0 n=8`.
+        parameters: More of its keyword arguments.
+        sweep: Keyword arguments of several values each: every combination is an environment.
+        seeds: How many seeds each agent learns with in each environment.
+        steps: How many steps each learns for.
+        episodes: How many episodes an evaluation plays where an environment has no model.
+        out: The folder that keeps the runs as they finish, and gets `results.csv`, `timing.csv`
+            and `summary.json`. Called again with the same arguments it makes only the runs that
+            are missing or have failed. None keeps nothing.
+        resume: Agents, environments or seeds may be added to those of the folder.
+        jobs: How many runs at a time; 0: as many as there are cores.
+        backend: Where runs are made, by joblib: "loky" (this machine), "dask" or "ray".
+        scheduler: The address of a Dask or Ray cluster.
+        time_limit: A run that takes longer, in seconds, fails.
+        progress_bar: Show how many runs are finished.
+
+    Returns:
+        The comparison: `results` (rows for `pandas.DataFrame`), `summary`, `timing`, `failures`.
+        A run that fails is among these, and ends nothing else.
+
+    Raises:
+        ValueError: A parameter is not allowed, or the folder has the runs of another study.
+        OSError: A file cannot be written; the finished runs are kept.
+        ModuleNotFoundError: The backend is not installed.
+    """
+    workers = Workers(jobs, backend, scheduler, time_limit)
+    study = plan(
+        agents,
+        env,
+        parameters=parameters,
+        sweep=sweep,
+        seeds=seeds,
+        steps=steps,
+        episodes=episodes,
+    )
+    done: dict[Any, Run] = {}
+    with ExitStack() as stack:
+        store = None
+        if out is not None:
+            files.prepare(Path(out))
+            store = stack.enter_context(Store(Path(out) / "runs.sqlite", study, adds=resume))
+            done = store.runs()
+        left = set(pending(study, done.values()))
+        tasks = [task for task in study.tasks if task.key in left]
+        # The slow ones, which stand last, first: then no core waits for another at the end.
+        tasks.sort(key=lambda task: -study.agents.index(task.agent))
+        show = stack.enter_context(_progress(len(tasks), progress_bar))
+        if tasks:
+            for run in workers.make(tasks):
+                done[run.key] = run
+                if store is not None:
+                    store.add(run)
+                show(run)
+    comparison = Comparison.of(study, done)
+    if out is not None:
+        files.write(Path(out), comparison)
+    return comparison
+
+
+def plan(
+    agents: Iterable[str | type | Preset] | None,
+    env: str,
+    *,
+    parameters: Mapping[str, Any] | None,
+    sweep: Mapping[str, Sequence[Any]] | None,
+    seeds: int,
+    steps: int,
+    episodes: int,
+) -> Study:
+    """Return the study that the arguments of `compare` mean.
+
+    Raises:
+        ValueError: A parameter is not allowed.
+    """
+    env_id, given = parsed(env)
+    envs = environments(env_id, {**given, **(parameters or {})}, sweep or {})
+    known = presets_for(env_id, envs[0].parameters)
+    if agents is None:
+        agents = [one for one in known.values() if one.installed and not one.by_name_only]
+    return Study(chosen(agents, known), envs, seeds, steps, episodes)
+
+
+@contextmanager
+def _progress(total: int, shown: bool) -> Iterator[Any]:
+    """Yield a function that shows a finished run."""
+    if not shown:
+        yield lambda run: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), *Progress.get_default_columns(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("training", total=total)
+
+        def show(run: Run) -> None:
+            verb = "trained" if run.failure is None else "FAILED"
+            said = f"{verb} {run.key.agent}, seed {run.key.seed}"
+            progress.update(task, advance=1, description=said)
+
+        yield show

@@ -1,0 +1,241 @@
+"""What a study is: agents, environments, seeds and steps."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import gymnasium as gym
+
+import nchain_env  # noqa: F401  (registers NChain-v0)
+from nchain_agents.presets import Preset, time_limit
+from nchain_env.checks import integer
+
+# How often each learner is looked at.
+CHECKPOINTS = 20
+
+
+@dataclass(frozen=True)
+class EnvChoice:
+    """An environment to learn in.
+
+    Args:
+        id: What `gym.make` takes.
+        parameters: Its keyword arguments.
+    """
+
+    id: str
+    parameters: dict[str, Any] = field(default_factory=dict, hash=False)
+
+    def make(self) -> gym.Env[Any, Any]:
+        """Return a new environment."""
+        return gym.make(self.id, **self.parameters)
+
+    @property
+    def label(self) -> str:
+        """What it is called in results, and can be given as: `NChain-v0 n=8 slip=0`."""
+        return _label(self.id, self.parameters)
+
+
+def parsed(label: str) -> tuple[str, dict[str, Any]]:
+    """Return the id and the parameters that a label stands for.
+
+    Values are numbers, true, false or null as JSON has them; all else is text.
+
+    Raises:
+        ValueError: It is not like `NChain-v0 n=8 slip=0`.
+    """
+    env_id, *given = label.split() or [""]
+    found: dict[str, Any] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not name or not equals or name in found:
+            raise ValueError(f"env must be like 'NChain-v0 n=8 slip=0', got {label!r}")
+        found[name] = from_text(value)
+    return env_id, found
+
+
+def from_text(value: str) -> Any:
+    """Return the number, truth value or text that a text stands for."""
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+def label(env: gym.Env[Any, Any]) -> str:
+    """Return what an environment that `gym.make` made can be given as."""
+    assert env.spec is not None
+    registered = gym.spec(env.spec.id).kwargs
+    given = {
+        name: value
+        for name, value in env.spec.kwargs.items()
+        if name != "render_mode" and (name not in registered or registered[name] != value)
+    }
+    return _label(env.spec.id, given)
+
+
+def _label(env_id: str, parameters: Mapping[str, Any]) -> str:
+    return " ".join([env_id, *(f"{name}={_as_text(v)}" for name, v in parameters.items())])
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+class RunKey(NamedTuple):
+    """What tells the runs of a study apart."""
+
+    env: str  # its label
+    agent: str  # its name
+    seed: int
+
+
+@dataclass(frozen=True)
+class Task:
+    """One run to be made: an agent learning in an environment with one seed."""
+
+    agent: Preset
+    env: EnvChoice
+    seed: int
+    steps: int
+    episodes: int
+
+    @property
+    def key(self) -> RunKey:
+        """What tells it apart from the others of its study."""
+        return RunKey(self.env.label, self.agent.name, self.seed)
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is compared.
+
+    Args:
+        agents: The agents, by different names.
+        envs: The environments that each learns in.
+        seeds: How many seeds each learns with: 0, 1, ..., seeds - 1.
+        steps: How many steps each learns for.
+        episodes: How many episodes an evaluation plays where an environment has no model.
+    """
+
+    agents: tuple[Preset, ...]
+    envs: tuple[EnvChoice, ...]
+    seeds: int
+    steps: int
+    episodes: int = 100
+
+    def __post_init__(self) -> None:
+        integer("seeds", self.seeds, 1)
+        integer("steps", self.steps, 1)
+        integer("episodes", self.episodes, 2)
+        names = [agent.name for agent in self.agents]
+        if not names or len(set(names)) < len(names):
+            raise ValueError(f"agents must be at least one, with different names, got {names}")
+
+    @cached_property
+    def tasks(self) -> tuple[Task, ...]:
+        """All runs, in the order of the results."""
+        return tuple(
+            Task(agent, env, seed, self.steps, self.episodes)
+            for env in self.envs
+            for agent in self.agents
+            for seed in range(self.seeds)
+        )
+
+    def as_data(self) -> dict[str, Any]:
+        """Return what the study is, as JSON-ready data."""
+        return {
+            "agents": {
+                agent.name: {"agent": agent.path, "parameters": agent.parameters}
+                for agent in self.agents
+            },
+            "envs": {env.label: {"id": env.id, "parameters": env.parameters} for env in self.envs},
+            "seeds": self.seeds,
+            "steps": self.steps,
+            "episodes": self.episodes,
+        }
+
+
+def environments(
+    env_id: str,
+    parameters: Mapping[str, Any],
+    sweep: Mapping[str, Sequence[Any]],
+) -> tuple[EnvChoice, ...]:
+    """Return an environment with every combination of the swept parameters.
+
+    Args:
+        env_id: What `gym.make` takes.
+        parameters: Its keyword arguments that stay the same.
+        sweep: The values of those that do not, by name.
+
+    Raises:
+        ValueError: There is no such environment, or it does not take these parameters.
+    """
+    try:
+        spec = gym.spec(env_id)
+    except (gym.error.Error, ModuleNotFoundError) as error:
+        close = get_close_matches(env_id, gym.registry, n=3)
+        hint = f"; did you mean {' or '.join(close)}?" if close else f": {error}"
+        raise ValueError(
+            f"env must be an environment of Gymnasium's, got {env_id!r}{hint}"
+        ) from None
+    for name, values in sweep.items():
+        if len(values) == 0:
+            raise ValueError(f"sweep must give {name} at least one value, got none")
+    known = _parameters_of(spec)
+    unknown = [name for name in (*parameters, *sweep) if known and name not in known]
+    if unknown:
+        raise ValueError(
+            f"env: {env_id} has no parameter {unknown[0]!r}; it has {', '.join(known)}"
+        )
+    limit = time_limit(env_id) if spec.max_episode_steps is None else None
+    if limit is not None:
+        parameters = {"max_episode_steps": limit, **parameters}
+    choices = []
+    for values in itertools.product(*sweep.values()):
+        given = {**parameters, **dict(zip(sweep, values, strict=True))}
+        choice = EnvChoice(env_id, given)
+        try:
+            choice.make().close()
+        except (ValueError, TypeError, KeyError, AssertionError, gym.error.Error) as error:
+            raise ValueError(f"env must be one that can be made: {choice.label}: {error}") from None
+        choices.append(choice)
+    if len({choice.label for choice in choices}) < len(choices):
+        raise ValueError(f"sweep must not repeat a value, got {json.dumps(dict(sweep))}")
+    return tuple(choices)
+
+
+def _parameters_of(spec: gym.envs.registration.EnvSpec) -> list[str]:
+    """The names that `gym.make` takes for an environment; none if it takes any."""
+    entry: Any = spec.entry_point
+    if isinstance(entry, str):
+        entry = gym.envs.registration.load_env_creator(entry)
+    taken = inspect.signature(entry).parameters.values() if entry is not None else ()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken):
+        return []
+    names = (parameter.name for parameter in taken if parameter.name != "render_mode")
+    return [*names, "max_episode_steps"]
+
+
+def chosen(names: Iterable[Any], known: Mapping[str, Preset]) -> tuple[Preset, ...]:
+    """Return agents by what a user calls them.
+
+    Args:
+        names: Names of presets or of installed plug-ins, `module:Class`, TOML files, classes, or
+            `Preset` objects.
+        known: The presets by name.
+
+    Raises:
+        ValueError: One is unknown, or no agent; the message says why.
+    """
+    from nchain_agents.presets.custom import agents_of
+
+    found = [agent for name in names for agent in agents_of(name, known)]
+    return tuple({agent.name: agent for agent in found}.values())

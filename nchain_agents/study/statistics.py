@@ -1,0 +1,235 @@
+"""What a few seeds can say: averages, their uncertainty, and whether two agents differ.
+
+The values come in strata: one array for each environment, with one value a seed in any order. All
+that is random comes from the generator that is passed in, so equal states give equal bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import combinations
+from math import comb, prod
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import bootstrap, rankdata, trim_mean
+
+from nchain_env.checks import real
+
+RESAMPLES = 9_999  # or permutations
+
+_Array = NDArray[np.float64]
+Strata = Sequence[ArrayLike] | NDArray[Any]  # also one array, (strata, seeds)
+
+
+@overload
+def interquartile_mean(values: ArrayLike, axis: None = None) -> float: ...
+@overload
+def interquartile_mean(values: ArrayLike, axis: int) -> _Array: ...
+def interquartile_mean(values: ArrayLike, axis: int | None = None) -> float | _Array:
+    """Return the mean of the middle half of the values, whatever stratum they come from.
+
+    Of n values in order, the mean of x[k], ..., x[n - k - 1] with k = floor(n / 4), as
+    `scipy.stats.trim_mean` cuts 25 % from each end: of fewer than four values, it is their mean.
+
+    Args:
+        values: Any shape; finite numbers.
+        axis: Average along this axis only; None pools all values.
+
+    Raises:
+        ValueError: There are no values, or some are not finite.
+
+    Source: Agarwal et al. (2021), Deep Reinforcement Learning at the Edge of the Statistical
+    Precipice, section 4.3.
+    """
+    mean = trim_mean(_numbers("values", values), 0.25, axis=axis)
+    return float(mean) if axis is None else np.asarray(mean)
+
+
+def interval(
+    strata: Strata,
+    statistic: Callable[..., Any],
+    rng: np.random.Generator,
+    confidence: float = 0.95,
+) -> tuple[float, float] | None:
+    """Return the percentile bootstrap interval of a statistic, resampling seeds in each stratum.
+
+    Few seeds give intervals that are too narrow. Of normal samples of 5, 10 and 20 seeds, the
+    interval of 95 % covers the mean in 84, 90 and 93 %, the interquartile mean in 90, 94 and 94 %.
+
+    Args:
+        strata: Arrays of shapes (n_1,), (n_2,), ...; finite numbers.
+        statistic: Function of the pooled values that takes `axis`, as `numpy.mean`,
+            `numpy.median` and `interquartile_mean` do: (resamples, n_1 + n_2 + ...) to
+            (resamples,).
+        rng: What the resamples are drawn from.
+        confidence: In (0, 1).
+
+    Returns:
+        The lower and the upper end, or None where a stratum has one seed, which says nothing of
+        how seeds differ. Where all values are equal, so are the ends.
+
+    Raises:
+        ValueError: There are no strata, one is not as described, or `confidence` is not.
+
+    Source: Agarwal et al. (2021), section 4.1; Efron and Tibshirani (1993), An Introduction to the
+    Bootstrap, chapter 13.
+    """
+
+    def pooled(*resampled: _Array, axis: int) -> Any:
+        return statistic(np.concatenate(resampled, axis=axis), axis=axis)
+
+    return _percentiles(_strata("strata", strata), pooled, rng, confidence)
+
+
+def probability_of_improvement(x: Strata, y: Strata) -> float:
+    """Return how probable it is that a seed of X is better than one of Y, as a mean over strata.
+
+    In each stratum P(X > Y) + P(X = Y) / 2, which is Mann and Whitney's U / (n m): 1 where every
+    seed of X is above every one of Y, 0.5 where neither agent is ahead.
+
+    Args:
+        x: Arrays of shapes (n_1,), (n_2,), ...; finite numbers.
+        y: Arrays of shapes (m_1,), (m_2,), ...: as many strata as `x`.
+
+    Raises:
+        ValueError: The strata are not as described.
+
+    Source: Agarwal et al. (2021), section 4.3.
+    """
+    return float(np.mean([_wins(a, b).mean() for a, b in _pairs(x, y)]))
+
+
+def improvement_interval(
+    x: Strata,
+    y: Strata,
+    rng: np.random.Generator,
+    confidence: float = 0.95,
+) -> tuple[float, float] | None:
+    """Return the percentile bootstrap interval of `probability_of_improvement(x, y)`.
+
+    Where no seeds overlap it is (1, 1) or (0, 0) for any number of seeds; `p_value` says what
+    that number is worth.
+
+    Args, errors and source are those of `interval` and `probability_of_improvement`; None where a
+    stratum of `x` or `y` has one seed.
+    """
+    pairs = _pairs(x, y)
+    wins = [_wins(a, b) for a, b in pairs]
+
+    def improvement(*drawn: NDArray[np.int64], axis: int) -> Any:
+        # U is bilinear in how often each seed was drawn: (R, n) @ (n, m) * (R, m)
+        counts = [_counts(seeds) for seeds in drawn]
+        means = [
+            (a @ win * b).sum(axis=axis) / win.size
+            for a, win, b in zip(counts, wins, counts[len(wins) :], strict=False)
+        ]
+        return np.mean(means, axis=0)
+
+    seeds = [np.arange(len(stratum)) for side in zip(*pairs, strict=True) for stratum in side]
+    return _percentiles(seeds, improvement, rng, confidence)
+
+
+def p_value(x: Strata, y: Strata, rng: np.random.Generator) -> float:
+    """Return how often chance alone would set the two agents as far apart as their seeds do.
+
+    The two-sided permutation test of `probability_of_improvement`: had the agents learned alike,
+    each seed's value could as well be the other agent's of the same stratum. All ways of dealing
+    the values out count where there are at most 9,999, else as many drawn ones and the seen one.
+    So 2 seeds against 2 never differ (p >= 1/3), 5 against 5 without overlap do (p = 2/252). A
+    comparison of many pairs of agents has as many chances to err.
+
+    Args:
+        x: Arrays of shapes (n_1,), (n_2,), ...; finite numbers.
+        y: Arrays of shapes (m_1,), (m_2,), ...: as many strata as `x`.
+        rng: What the permutations are drawn from, where they are too many to count.
+
+    Raises:
+        ValueError: The strata are not as described.
+
+    Source: Mann and Whitney (1947), On a test of whether one of two random variables is
+    stochastically larger than the other; Phipson and Smyth (2010), Permutation p-values should
+    never be zero, for the drawn ones.
+    """
+    pairs = _pairs(x, y)
+    exact = prod(comb(len(a) + len(b), len(a)) for a, b in pairs) <= RESAMPLES
+    seen, chance = 0.0, np.zeros(1)  # sums over strata of P(X > Y) + P(X = Y) / 2 - 1 / 2
+    for a, b in pairs:  # SciPy's tests know one stratum only
+        n, m = len(a), len(b)
+        ranks = rankdata(np.concatenate((a, b)))
+        middle = n * (n + m + 1) / 2
+        seen += (ranks[:n].sum() - middle) / (n * m)
+        ranks.sort()  # what is drawn then depends on the values alone, not on who had them
+        if exact:
+            dealt = ranks[np.array(list(combinations(range(n + m), n)))]
+        else:
+            dealt = rng.permuted(np.tile(ranks, (RESAMPLES, 1)), axis=1)[:, :n]
+        apart = (dealt.sum(axis=1) - middle) / (n * m)
+        chance = np.add.outer(chance, apart).ravel() if exact else chance + apart
+    as_far = np.count_nonzero(np.abs(chance) >= abs(seen) - 1e-9)  # less than any two can differ
+    return float(as_far / len(chance) if exact else (1 + as_far) / (1 + len(chance)))
+
+
+def _percentiles(
+    samples: Sequence[NDArray[Any]], statistic: Callable[..., Any], rng: Any, confidence: float
+) -> tuple[float, float] | None:
+    level = real("confidence", confidence, 0, 1, open_low=True, open_high=True)
+    if min(map(len, samples)) < 2:
+        return None
+    result = bootstrap(
+        samples,
+        statistic,
+        n_resamples=RESAMPLES,
+        batch=1_000,  # so that memory does not grow with the resamples
+        vectorized=True,
+        method="percentile",
+        confidence_level=level,
+        rng=rng,
+    )
+    low, high = result.confidence_interval
+    return float(low), float(high)
+
+
+def _wins(a: _Array, b: _Array) -> _Array:
+    """Return (n, m): 1 where a's seed is better than b's, 0.5 where they are equal."""
+    column = a[:, np.newaxis]
+    wins: _Array = np.mean([column > b, column >= b], axis=0)
+    return wins
+
+
+def _counts(drawn: NDArray[np.int64]) -> _Array:
+    """Return (R, n): how often each of n seeds is among the n drawn in each of R resamples."""
+    R, n = drawn.shape
+    places = drawn + n * np.arange(R)[:, np.newaxis]
+    return np.bincount(places.ravel(), minlength=R * n).reshape(R, n).astype(float)
+
+
+def _pairs(x: Strata, y: Strata) -> list[tuple[_Array, _Array]]:
+    a, b = _strata("x", x), _strata("y", y)
+    if len(a) != len(b):
+        raise ValueError(f"y must have as many strata as x, which has {len(a)}, got {len(b)}")
+    return list(zip(a, b, strict=True))
+
+
+def _strata(name: str, strata: Strata) -> list[_Array]:
+    """Return the strata in order of value: then nothing depends on the order of the seeds."""
+    arrays = [_numbers(f"{name}[{i}]", stratum) for i, stratum in enumerate(strata)]
+    if not arrays:
+        raise ValueError(f"{name} must have at least one stratum, got {strata!r}")
+    for i, array in enumerate(arrays):
+        if array.ndim != 1:
+            raise ValueError(
+                f"{name}[{i}] must be one-dimensional, one value a seed, got {strata[i]!r}"
+            )
+    return [np.sort(array) for array in arrays]
+
+
+def _numbers(name: str, values: ArrayLike) -> _Array:
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        array = np.array(np.nan)
+    if array.size == 0 or not np.isfinite(array).all():
+        raise ValueError(f"{name} must hold finite numbers, at least one, got {values!r}")
+    return array

@@ -1,0 +1,166 @@
+"""Studies that are killed, run on a cluster, or are very long."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.slow
+
+NCHAIN = (sys.executable, "-m", "nchain_agents")
+
+
+def begin(*command: str, **options: Any) -> subprocess.Popen[bytes]:
+    """Begin a command in a process group of its own."""
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        **options,
+    )
+
+
+def kept(out: Path) -> dict[tuple[Any, ...], str]:
+    """Return the finished runs in a folder."""
+    if not (out / "runs.sqlite").exists():
+        return {}
+    with closing(sqlite3.connect(out / "runs.sqlite", timeout=60)) as store:
+        try:
+            rows = store.execute("select env, agent, seed, text from runs").fetchall()
+        except sqlite3.OperationalError:  # killed before there was a table
+            return {}
+    return {tuple(row[:3]): row[3] for row in rows}
+
+
+def files_of(out: Path) -> list[bytes]:
+    return [(out / name).read_bytes() for name in ("results.csv", "summary.json")]
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 120) -> bool:
+    end = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def marked(mark: str) -> list[int]:
+    """Return the processes that have a mark in their environment."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark.encode() in (folder / "environ").read_bytes():
+                found.append(int(folder.name))
+        except OSError:  # it has ended, or is another user's
+            continue
+    return found
+
+
+def progressed(study: subprocess.Popen[bytes], out: Path, before: int) -> bool:
+    return len(kept(out)) > before or study.poll() is not None
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
+def test_a_study_that_is_killed_again_and_again_loses_no_finished_run(tmp_path: Path) -> None:
+    command = [*NCHAIN, "compare", "--agents", "q-learning,sarsa", "--seeds", "300"]
+    command += ["--steps", "3000", "--jobs", "2", "--out"]
+    rng = np.random.default_rng(0)
+    mark = f"NCHAIN_MARK={tmp_path.name}-{os.getpid()}"
+    env = {**os.environ, "NCHAIN_MARK": mark.split("=")[1]}
+    out = tmp_path / "killed"
+    before: dict[tuple[Any, ...], str] = {}
+    kills = interrupted = 0
+    while kills < 20:
+        study = begin(*command, str(out), env=env)
+        # some time after it began, or after it kept its next run
+        if rng.random() < 0.7:
+            eventually(partial(progressed, study, out, len(before)))
+        time.sleep(rng.uniform(0, 0.5))
+        interrupted += study.poll() is None
+        study.send_signal(signal.SIGKILL)
+        study.wait()
+        kills += 1
+        now = kept(out)
+        assert {key: now[key] for key in before} == before
+        before = now
+        # nobody works on: what is left would disturb the next
+        assert eventually(lambda: not marked(mark)), "processes are left over"
+    assert interrupted >= 10
+    subprocess.run([*command, str(out)], check=True, capture_output=True)
+    after = kept(out)
+    assert {key: after[key] for key in before} == before
+    assert len(after) == 600
+    subprocess.run([*command, str(tmp_path / "whole")], check=True, capture_output=True)
+    assert files_of(out) == files_of(tmp_path / "whole")
+
+
+@contextmanager
+def cluster(folder: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+    """Begin a Dask scheduler and two workers, each a process of its own."""
+    file = folder / "scheduler.json"
+    dask = (sys.executable, "-m", "dask")
+    options = ("--port", "0", "--no-dashboard", "--scheduler-file", str(file))
+    parts = [begin(*dask, "scheduler", *options)]
+    try:
+        assert eventually(file.exists)
+        address = json.loads(file.read_text())["address"]
+        worker = (*dask, "worker", address, "--nthreads", "1", "--no-dashboard")
+        parts += [begin(*worker, cwd=folder) for _ in range(2)]
+        yield address, parts[1:]
+    finally:
+        for part in parts:
+            os.killpg(part.pid, signal.SIGKILL)
+            part.wait()
+
+
+def test_a_cluster_that_loses_a_worker_gives_the_same_bytes(tmp_path: Path) -> None:
+    pytest.importorskip("distributed", reason="needs the distributed extra")
+    command = [*NCHAIN, "compare", "--agents", "q-learning,posterior-sampling", "--seeds", "20"]
+    command += ["--steps", "20000"]
+    out = tmp_path / "cluster"
+    with cluster(tmp_path) as (address, workers):
+        study = begin(*command, "--scheduler", address, "--out", str(out))
+        assert eventually(lambda: len(kept(out)) >= 3)
+        before = kept(out)
+        os.killpg(workers[0].pid, signal.SIGKILL)
+        assert len(before) < 40, "it was over before the worker was killed"
+        assert study.wait(timeout=600) == 0
+    after = kept(out)
+    assert len(after) == 40
+    assert {key: after[key] for key in before} == before
+    alone = [*command, "--jobs", "1", "--out", str(tmp_path / "alone")]
+    subprocess.run(alone, check=True, capture_output=True)
+    assert files_of(out) == files_of(tmp_path / "alone")
+
+
+def test_a_thousand_short_runs_stay_small(tmp_path: Path) -> None:
+    code = (
+        "import resource, sys\n"
+        "sys.argv = ['nchain', 'compare', '--agents', 'q-learning', '--seeds', '1000', '--steps',"
+        " '100', '--jobs', '2', '--out', sys.argv[1]]\n"
+        "from nchain_agents.__main__ import main\n"
+        "try: main()\n"
+        "finally:\n"
+        "    for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):\n"
+        "        print('peak', resource.getrusage(who).ru_maxrss)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    peaks = [int(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("peak")]
+    assert len(kept(tmp_path)) == 1000
+    # this process, and the largest of those it began: two workers with an interpreter each
+    assert (peaks[0] + 4 * peaks[1]) * 1024 < 2**30
