@@ -117,9 +117,12 @@ def show(console: Console, result: Reproduction, sections: list[Section]) -> Non
         console.rule(f"[bold]{section.title}")
         console.print(section.before, markup=False, highlight=False)
         for grid in section.grids:
-            # narrow: five states with ranges are to fit 80 columns
-            table = Table(title=grid.caption, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1))
+            # narrow: tables with ranges are to fit 80 columns
+            table = Table(
+                title=grid.caption, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
+            )
             for i, name in enumerate(grid.header):
+                name = name.replace(" fwd", "\nfwd")
                 table.add_column(name, justify="left" if i == 0 else "right")
             for row in grid.rows:
                 table.add_row(*row)
