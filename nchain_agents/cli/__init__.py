@@ -8,6 +8,7 @@ import typer
 
 from nchain_agents.cli.compare import compare
 from nchain_agents.cli.evaluate import evaluate
+from nchain_agents.cli.reproduce import reproduce
 from nchain_agents.cli.solve import solve
 from nchain_agents.cli.train import train
 
@@ -18,7 +19,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (solve, train, evaluate, compare):
+for command in (solve, train, evaluate, compare, reproduce):
     app.command()(command)
 
 # What typer returns when the keyboard interrupts a command.

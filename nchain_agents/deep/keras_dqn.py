@@ -26,8 +26,8 @@ class KerasDQN(Agent):
     boxes flattened (or in the shape that a `model` of yours takes). A truncated episode was cut
     off, not over: what would have followed counts.
 
-    With buffer_size, batch_size, train_freq and target_update_interval 1, learning_starts 0 and
-    loss "mse" it is the online rule of the NChain tutorial.
+    With buffer_size, batch_size, train_freq and target_update_interval 1, learning_starts 0, loss
+    "mse" and a max_grad_norm that is never reached it is the online rule of the NChain tutorial.
 
     Args:
         env: An environment with discrete actions, the id of one, or a vector environment in any

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 import time
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from importlib import import_module
 from typing import Any
 
 import gymnasium as gym
@@ -22,7 +19,7 @@ from nchain_agents.evaluation import (
     scaled,
     yardstick,
 )
-from nchain_agents.presets import Preset
+from nchain_agents.quiet import import_quietly
 from nchain_agents.study.plan import CHECKPOINTS, EnvChoice, RunKey, Task
 from nchain_env.mdp import FloatArray
 from nchain_env.planning import evaluate_policy, policy_iteration
@@ -193,7 +190,7 @@ def train(task: Task) -> Run:
     evaluating = 0.0
     start = time.perf_counter()
     try:
-        import_quietly(task.agent)
+        import_quietly(task.agent.requires)
         judge = _judge(task.env, task.episodes)
         interval = max(1, task.steps // CHECKPOINTS)
         start = time.perf_counter()
@@ -267,20 +264,3 @@ def _check_finite(model: Any) -> None:
         arrays = [one.detach().cpu().numpy() for one in found if hasattr(one, "detach")]
     if not all(np.isfinite(array).all() for array in arrays):
         raise ValueError("what it learned is no longer finite")
-
-
-def import_quietly(preset: Preset) -> None:
-    """Import what a preset needs, without TensorFlow's notes on start-up."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # The notes come from C++ before that level is read, so only the file descriptor stops them.
-    stderr = os.dup(2)
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-        try:
-            for module in preset.requires:
-                import_module(module)
-            if "torch" in sys.modules:  # which may have been imported before, with other settings
-                sys.modules["torch"].set_num_threads(1)
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)

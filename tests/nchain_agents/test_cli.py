@@ -79,6 +79,11 @@ def test_a_long_chain_is_shown_by_its_ends(
         (("train", "--env", "NChain-v1"), "env must be an environment of Gymnasium's"),
         (("evaluate", "{file}"), "is not a saved agent"),
         (("evaluate", "{file}x"), "No such file"),
+        (("reproduce", "--rounds", "0"), "rounds must be an integer of at least 1, got 0"),
+        (("reproduce", "--seeds", "1"), "seeds must be an integer of at least 2, got 1"),
+        (("reproduce", "--seed", "-1"), "seed must be an integer of at least 0, got -1"),
+        (("reproduce", "--jobs", "-1"), "jobs must be an integer of at least 0, got -1"),
+        (("reproduce", "--out", "{file}"), "out must be a folder to write to, got "),
         (("dance",), "No such command 'dance'"),
     ],
 )
