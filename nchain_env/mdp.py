@@ -215,7 +215,7 @@ def _read_only(name: str, values: npt.ArrayLike, dtype: type[np.generic]) -> npt
     except ValueError as error:
         raise ValueError(f"{name} must be an array, not rows of different lengths") from error
     if not np.can_cast(given.dtype, dtype, casting="same_kind"):
-        raise ValueError(f"{name} must hold {dtype.__name__} values, got {given.dtype}")
+        raise ValueError(f"{name} must hold {np.dtype(dtype).name} values, got {given.dtype}")
     array = given.astype(dtype, order="C")
     array.flags.writeable = False
     return array

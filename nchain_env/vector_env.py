@@ -60,6 +60,8 @@ class NChainVectorEnv(VectorEnv[IntArray, npt.ArrayLike, npt.NDArray[Any]]):
         "render_modes": ["ansi", "rgb_array"],
         "render_fps": NChainEnv.metadata["render_fps"],
     }
+    # Set here because Gymnasium up to 1.2 closes a deleted env, also one whose arguments were bad.
+    _renderer: Renderer | None = None
 
     def __init__(
         self,
@@ -110,7 +112,6 @@ class NChainVectorEnv(VectorEnv[IntArray, npt.ArrayLike, npt.NDArray[Any]]):
         # What a picture shows beside the state; kept only when there is a render mode.
         self._last: tuple[npt.NDArray[Any], BoolArray, FloatArray] | None = None
         self._return = np.zeros(self.num_envs if self.render_mode else 0)
-        self._renderer: Renderer | None = None
 
     @property
     def P(self) -> TransitionDict:  # noqa: N802

@@ -13,7 +13,6 @@ from gymnasium.spaces import Discrete
 from gymnasium.utils.env_checker import check_env
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binomtest
 
 import nchain_env
 from nchain_env import NChainEnv
@@ -45,14 +44,16 @@ def seeded(**game: Any) -> NChainEnv:
 
 
 def test_gymnasiums_checker_finds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("pygame")
+    pytest.importorskip("pygame", reason="pictures need the extra `render`")
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     check_env(gym.make("NChain-v0").unwrapped)
 
 
 @pytest.mark.parametrize("game", [{}, {"n": 1}, {"n": 9, "slip": 1.0, "small": -1, "large": 3}])
 def test_stable_baselines3s_checker_finds_nothing(game: dict[str, Any]) -> None:
-    checker = pytest.importorskip("stable_baselines3.common.env_checker")
+    checker = pytest.importorskip(
+        "stable_baselines3.common.env_checker", reason="needs the extra `sb3`"
+    )
     checker.check_env(NChainEnv(**game), skip_render_check=True)
 
 
@@ -107,11 +108,12 @@ def test_the_default_game_is_the_five_state_chain() -> None:
 @pytest.mark.parametrize("slip", [0.01, 0.2, 0.5, 0.97])
 @pytest.mark.parametrize("action", [FORWARD, BACKWARD])
 def test_slips_are_as_frequent_as_asked(slip: float, action: int) -> None:
+    stats = pytest.importorskip("scipy.stats", reason="SciPy comes with the extra `agents`")
     env = NChainEnv(slip=slip, small=2.0)
     env.reset(seed=2024)
     went_back = sum(env.step(action)[1] == 2.0 for _ in range(50_000))
     slips = went_back if action == FORWARD else 50_000 - went_back
-    assert binomtest(slips, 50_000, slip).pvalue > 1e-6
+    assert stats.binomtest(slips, 50_000, slip).pvalue > 1e-6
 
 
 def test_what_comes_back_are_plain_python_values() -> None:

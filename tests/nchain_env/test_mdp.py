@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import pickle
+from collections.abc import Callable
 from dataclasses import FrozenInstanceError
 from typing import Any
 
@@ -412,9 +413,9 @@ class TestEnvironments:
         ],
     )
     def test_the_model_read_from_a_toy_text_environment_is_its_own(
-        self, env_class: Any, options: dict[str, Any]
+        self, toy_text: Callable[..., Any], env_class: Any, options: dict[str, Any]
     ) -> None:
-        model = env_class(**options)
+        model = toy_text(env_class, **options)
         mdp = TabularMDP.from_env(model)
         assert mdp.P == model.P
         assert mdp.initial.tolist() == model.initial_state_distrib.tolist()

@@ -17,9 +17,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-import scipy.optimize
-import scipy.sparse
-import scipy.sparse.linalg
 from gymnasium.envs.toy_text.cliffwalking import CliffWalkingEnv
 from gymnasium.envs.toy_text.frozen_lake import FrozenLakeEnv
 from gymnasium.envs.toy_text.taxi import TaxiEnv
@@ -195,11 +192,16 @@ def exact_error(q: Array, exact: Rows) -> Fraction:
     )
 
 
+def scipy(module: str) -> Any:
+    """Return a module of SciPy; without SciPy the test is skipped."""
+    return pytest.importorskip(f"scipy.{module}", reason="SciPy comes with the extra `agents`")
+
+
 def sparse_model(mdp: TabularMDP, policy: npt.NDArray[Any]) -> tuple[Any, Array]:
     """(the S x S chances to go on as a SciPy matrix, the expected rewards) under a policy."""
     chosen = one_hot(mdp, policy)[:, :, None] * mdp.probability
     s = np.broadcast_to(np.arange(mdp.num_states)[:, None, None], chosen.shape)
-    chances = scipy.sparse.coo_array(
+    chances = scipy("sparse").coo_array(
         ((chosen * ~mdp.terminated).ravel(), (s.ravel(), mdp.next_state.ravel())),
         shape=(mdp.num_states, mdp.num_states),
     )
@@ -208,8 +210,8 @@ def sparse_model(mdp: TabularMDP, policy: npt.NDArray[Any]) -> tuple[Any, Array]
 
 def sparse_values(mdp: TabularMDP, policy: npt.NDArray[Any], gamma: float) -> Array:
     chances, rewards = sparse_model(mdp, policy)
-    identity = scipy.sparse.eye_array(mdp.num_states, format="csc")
-    return np.asarray(scipy.sparse.linalg.spsolve(identity - gamma * chances, rewards))
+    identity = scipy("sparse").eye_array(mdp.num_states, format="csc")
+    return np.asarray(scipy("sparse.linalg").spsolve(identity - gamma * chances, rewards))
 
 
 def backed_up(mdp: TabularMDP, v: Array, gamma: float) -> Array:
@@ -437,7 +439,7 @@ class TestValueIteration:
         # The least v with v >= r(., a) + gamma P_a v for every action a (Puterman, section 6.9).
         blocks = [sparse_model(mdp, always(mdp.num_states, a)) for a in range(mdp.num_actions)]
         identity = np.eye(mdp.num_states)
-        solution = scipy.optimize.linprog(
+        solution = scipy("optimize").linprog(
             np.ones(mdp.num_states),
             A_ub=np.vstack([gamma * chances.toarray() - identity for chances, _ in blocks]),
             b_ub=np.concatenate([-rewards for _, rewards in blocks]),
@@ -948,10 +950,10 @@ class TestAverageReward:
             policy = rng.dirichlet(np.ones(2), size=1500)
         chances, rewards = sparse_model(mdp, policy)
         # g and the relative values h, h(0) = 0:  g + h = r + P h
-        flow = (scipy.sparse.eye_array(1500) - chances).tolil()
+        flow = (scipy("sparse").eye_array(1500) - chances).tolil()
         flow[:, 0] = 1
         flow = flow.tocsc()
-        expected = scipy.sparse.linalg.spsolve(flow, rewards)[0]
+        expected = scipy("sparse.linalg").spsolve(flow, rewards)[0]
         bound = 1.1e-11 * float(np.abs(mdp.reward).max())
         assert average_reward(mdp, policy) == pytest.approx(expected, abs=bound)
 
@@ -1037,9 +1039,9 @@ class TestToyText:
         ],
     )
     def test_no_action_improves_on_the_policy_found(
-        self, env_class: Any, options: dict[str, Any]
+        self, toy_text: Callable[..., Any], env_class: Any, options: dict[str, Any]
     ) -> None:
-        mdp, gamma = TabularMDP.from_env(env_class(**options)), 0.95
+        mdp, gamma = TabularMDP.from_env(toy_text(env_class, **options)), 0.95
         policy, q = policy_iteration(mdp, gamma)
         v = sparse_values(mdp, policy, gamma)
         best = backed_up(mdp, v, gamma)

@@ -308,6 +308,7 @@ def test_two_chains_drawn_in_turn_do_not_mix() -> None:
 
 
 def test_the_env_draws_what_happened() -> None:
+    pytest.importorskip("pygame", reason="pictures need the extra `render`")
     env = gym.make("NChain-v0", render_mode="rgb_array", slip=1.0)
     env.reset(seed=0)
     np.testing.assert_array_equal(env.render(), image(5, 0))
