@@ -52,5 +52,6 @@ def test_the_colours_of_the_moving_picture_are_those_of_the_rendering() -> None:
 
     with image.open(ROOT / "docs" / "_static" / "chain.gif") as shown:
         shown.seek(3)  # a slip
-        found = {tuple(pixel) for pixel in np.asarray(shown.convert("RGB")).reshape(-1, 3).tolist()}
-    assert found >= {INK, PAPER, *TAKEN.values()}
+        found = np.unique(np.asarray(shown.convert("RGB"), int).reshape(-1, 3), axis=0)
+    for colour in (INK, PAPER, *TAKEN.values()):
+        assert np.abs(found - colour).max(axis=-1).min() <= 2  # smoothing rounds
