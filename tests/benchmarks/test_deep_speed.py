@@ -1,8 +1,12 @@
-"""How fast KerasDQN is beside the tutorial's loop and stable-baselines3, on one core each.
+"""KerasDQN beside the tutorial's Keras loop and the DQNs of stable-baselines3 and SBX.
+
+Each learner has a process and a core of its own, and they take turns; a ratio is the median of 5
+rounds, in brackets the medians of our speed and of theirs. "Online" learns from each step once, by
+one gradient step, with the tutorial's network; "full" is DQN with a replay buffer, batches of 64
+and a gradient step on every step. By itself:
 
     pytest tests/benchmarks/test_deep_speed.py -m slow -s
 
-prints a table of ratios at the end. Each learner has a process of its own, and they take turns.
 Nothing here fails for being slow.
 """
 
@@ -46,6 +50,7 @@ FULL: dict[str, Any] = {
     "train_freq": 1,
     "target_update_interval": 500,
 }
+PACKAGES = {"tutorial": "tensorflow", "sb3": "stable_baselines3", "sbx": "sbx"}
 # A learner of steps: what makes it, its backend, and how many steps are measured at a time.
 Learn = Callable[[int], Any]
 
@@ -99,6 +104,18 @@ def sb3() -> Learn:
     return lambda steps: model.learn(steps, reset_num_timesteps=False)
 
 
+def sbx() -> Learn:
+    # Where it finds TensorFlow, the TensorFlow Probability that SBX imports asks for Keras 2, too.
+    sys.modules["tensorflow"] = None  # type: ignore[assignment]
+    from sbx import DQN
+
+    import nchain_env  # noqa: F401  (registers NChain-v0)
+
+    # as large a network as that of the others: SBX's own default is larger
+    model = DQN("MlpPolicy", "NChain-v0", seed=0, policy_kwargs={"net_arch": [64, 64]}, **FULL)
+    return lambda steps: model.learn(steps, reset_num_timesteps=False)
+
+
 def ours(**parameters: Any) -> Learn:
     from nchain_agents import KerasDQN
 
@@ -116,6 +133,7 @@ def ours_together(number: int, **parameters: Any) -> Learn:
 LEARNERS: dict[str, tuple[str, int, Callable[[], Learn]]] = {
     "tutorial": ("tensorflow", 10, tutorial),
     "sb3": ("", 1_000, sb3),
+    "sbx": ("", 1_000, sbx),
     "online, tensorflow, compiled": ("tensorflow", 100_000, lambda: ours(**ONLINE)),
     "online, jax, compiled": ("jax", 100_000, lambda: ours(**ONLINE)),
     "online, jax, 64 seeds together": ("jax", 640_000, lambda: ours_together(64, **ONLINE)),
@@ -155,7 +173,9 @@ class Worker:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         print(self._steps, file=self._process.stdin, flush=True)
-        rate, size = self._process.stdout.readline().split()
+        answer = self._process.stdout.readline()
+        assert answer, f"the learner ended; to see why, enter 1 after: {self._process.args!r}"
+        rate, size = answer.split()
         return float(rate), float(size)
 
     def close(self) -> None:
@@ -183,11 +203,12 @@ def work(name: str) -> None:
         ("sb3", "full, jax, stepped", ">= 5x, aim: 8x"),
         ("sb3", "full, jax, compiled", ">= 10x, aim: 20x"),
         ("sb3", "full, jax, 16 seeds together", ""),
+        ("sbx", "full, jax, stepped", ""),
+        ("sbx", "full, jax, compiled", ""),
     ],
 )
 def test_steps_beside_the_peers(table: Table, peer: str, name: str, wanted: str) -> None:
-    needed = {LEARNERS[name][0], "tensorflow" if peer == "tutorial" else "stable_baselines3"}
-    for module in needed | {"keras"}:
+    for module in (PACKAGES[peer], LEARNERS[name][0], "keras"):
         if find_spec(module) is None:
             pytest.skip(f"needs {module}")
     theirs, mine = Worker(peer), Worker(name)
