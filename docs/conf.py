@@ -1,0 +1,113 @@
+"""Sphinx's settings, and the three things that this site adds to it."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+import subprocess
+import sys
+from importlib import import_module
+from typing import Any, ClassVar
+
+from docutils import nodes
+from docutils.statemachine import StringList
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+import nchain_env
+
+project = "NChain-v0"
+author = copyright = "The NChain developers"
+version = release = nchain_env.__version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+exclude_patterns = ["_build"]
+
+html_theme = "furo"
+html_title = "NChain-v0"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_copy_source = False
+html_show_sphinx = False
+pygments_style, pygments_dark_style = "friendly", "github-dark"
+
+# Docstrings here write code in single backticks.
+default_role = "code"
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+python_maximum_signature_line_length = 88
+python_use_unqualified_type_names = True
+napoleon_use_ivar = True
+napoleon_use_rtype = False
+# The names of types, not the long unions that they stand for.
+autodoc_type_aliases = {
+    name: name
+    for name in (
+        "BoolArray Callback Compiled Env EpsilonLike FloatArray InitialQ IntArray Model Strata "
+        "TransitionDict npt.ArrayLike"
+    ).split()
+}
+nitpicky = True
+# Types of others, which are linked to only over the network, and names of the code's own types.
+nitpick_ignore_regex = [
+    (r"py:.*", r"(np|npt|numpy|gym|gymnasium|os|pathlib|typing|collections|array|keras)\..*"),
+    (r"py:.*", "|".join(map(re.escape, autodoc_type_aliases))),
+    (r"py:class", r"(Any|Path|Self|Generator|PathLike|ndarray|Space|Discrete|AutoresetMode|Rule)"),
+    (r"py:(class|exc)", r"(ResetNeeded|DependencyNotInstalled|EpisodeOverError)"),
+    (r"py:exc", r"gymnasium\.error\..*"),
+]
+
+
+class Docstring(SphinxDirective):
+    """Put a docstring, written in Markdown, into the page: `{docstring} module.name`."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Return what the docstring says."""
+        module, _, name = self.arguments[0].rpartition(".")
+        text = inspect.getdoc(getattr(import_module(module), name)) or ""
+        parent = nodes.section()
+        lines = StringList(text.splitlines(), source=self.arguments[0])
+        self.state.nested_parse(lines, 0, parent, match_titles=True)
+        return parent.children
+
+
+class Help(SphinxDirective):
+    """Put the help of a command into the page: `{help} nchain compare`."""
+
+    required_arguments, final_argument_whitespace = 1, True
+    environment: ClassVar = {"TERM": "dumb", "COLUMNS": "86", "NO_COLOR": "1"}
+
+    def run(self) -> list[nodes.Node]:
+        """Return what the command prints."""
+        command = [sys.executable, "-m", "nchain_agents", *self.arguments[0].split()[1:], "--help"]
+        done = subprocess.run(
+            command,
+            check=True,
+            capture_output=True,
+            text=True,
+            env={**os.environ, **self.environment, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        said = "\n".join(line.rstrip() for line in done.stdout.strip().splitlines())
+        return [nodes.literal_block(said, said, language="text")]
+
+
+def as_restructured_text(
+    app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]
+) -> None:
+    """Keep reStructuredText from reading more into a docstring than it says, as in |q - q*|."""
+    for i, line in enumerate(lines):
+        parts = line.split("`")
+        parts[::2] = [re.sub(r"([|*]|_\b)", r"\\\1", part) for part in parts[::2]]
+        lines[i] = "`".join(parts)
+
+
+def setup(app: Sphinx) -> None:
+    """Add them."""
+    app.add_directive("docstring", Docstring)
+    app.add_directive("help", Help)
+    app.connect("autodoc-process-docstring", as_restructured_text, priority=100)
