@@ -38,7 +38,9 @@ def draw_curves(comparison: Comparison, results: Results, optimal: float, random
             color=INK,
         )
     steps = [point.step for point in results.runs[0].checkpoints]
-    returns = np.array([[point.expected_return for point in run.checkpoints] for run in results.runs])
+    returns = np.array(
+        [[point.expected_return for point in run.checkpoints] for run in results.runs]
+    )
     axes.plot(steps, returns.T, color=CURVE, linewidth=1, alpha=0.45)
     axes.plot(steps, np.median(returns, axis=0), color=CURVE, linewidth=2.4)
     axes.set(
@@ -57,10 +59,10 @@ def draw_curves(comparison: Comparison, results: Results, optimal: float, random
 
 
 def draw_chain() -> Figure:
-    """Draw the environment as `render` shows it, after four steps forward."""
+    """Draw the environment as `render` shows it, at the far end of the chain."""
     env = gym.make("NChain-v0", render_mode="rgb_array")
-    env.reset(seed=4)
-    for _ in range(4):
+    env.reset(seed=6)
+    for _ in range(5):  # the first seed with which none of them slips
         env.step(0)
     frame = np.asarray(env.render())
     env.close()
@@ -80,9 +82,7 @@ def main() -> None:
     measure = comparison.yardsticks[env.label]
     for results in comparison.of_env(env):
         figure = draw_curves(comparison, results, measure.optimal, measure.random)
-        figure.savefig(
-            PICTURES / f"{results.agent}.svg", transparent=True, metadata={"Date": None}
-        )
+        figure.savefig(PICTURES / f"{results.agent}.svg", transparent=True, metadata={"Date": None})
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ what is not run. `% skip: next if(not slow)` keeps a block for `pytest -m slow`,
 import os
 import subprocess
 import sys
+import tomllib
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,9 +20,9 @@ import pytest
 
 pytest.importorskip("sybil", reason="needs the dev extra")
 
-from sybil import Example, Sybil
-from sybil.parsers.myst import CodeBlockParser, SkipParser
+from sybil import Document, Example
 from sybil.evaluators.python import PythonEvaluator
+from sybil.parsers.myst import CodeBlockParser, SkipParser
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -36,13 +38,18 @@ def caption(example: Example) -> str | None:
     return name
 
 
-def write(example: Example) -> None:
-    Path(caption(example) or "").write_text(example.parsed)
+def data(example: Example) -> None:
+    name = caption(example)
+    if name is not None:
+        Path(name).write_text(example.parsed)
+    elif example.region.lexemes["arguments"] == "toml":
+        tomllib.loads(example.parsed)
 
 
 def python(example: Example) -> None:
-    if caption(example):
-        write(example)
+    name = caption(example)
+    if name is not None:
+        Path(name).write_text(example.parsed)
     else:
         PythonEvaluator()(example)
 
@@ -62,13 +69,15 @@ def bash(example: Example) -> None:
 
 
 def parsers() -> list[Any]:
-    files = [CodeBlockParser(language, write) for language in ("toml", "yaml")]
+    files = [CodeBlockParser(language, data) for language in ("toml", "yaml")]
     return [*files, CodeBlockParser("python", python), CodeBlockParser("bash", bash), SkipParser()]
 
 
 def pages() -> list[Any]:
     found = []
     for page in PAGES:
+        if not any(fence in page.read_text() for fence in ("```python", "```bash")):
+            continue
         name = str(page.relative_to(ROOT))
         found.append(pytest.param(page, False, id=name))
         if "if(not slow" in page.read_text():
@@ -82,10 +91,8 @@ def test_the_examples_of_a_page_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    document = Sybil(parsers(), pattern="*.md", path=str(ROOT)).parse(page)
+    document = Document.parse(str(page), *parsers())
     document.namespace.update(__name__="__main__", slow=slow, found=find_spec)
     for example in document.examples():
-        try:
+        with suppress(SkipTest):
             example.evaluate()
-        except SkipTest:
-            pass
