@@ -72,7 +72,7 @@ def write_formula(writer: Any, node: Any) -> None:
 
 
 class Docstring(SphinxDirective):  # type: ignore[misc]
-    """Put a docstring, written in Markdown, into the page: `{docstring} module.name`."""
+    """Put the sections of a docstring in Markdown into the page: `{docstring} module.name`."""
 
     required_arguments = 1
 
@@ -80,8 +80,9 @@ class Docstring(SphinxDirective):  # type: ignore[misc]
         """Return what the docstring says."""
         module, _, name = self.arguments[0].rpartition(".")
         text = inspect.getdoc(getattr(import_module(module), name)) or ""
+        sections = text[text.index("## ") :]  # a summary before them would come after them
         parent = nodes.section()
-        lines = StringList(text.splitlines(), source=self.arguments[0])
+        lines = StringList(sections.splitlines(), source=self.arguments[0])
         self.state.nested_parse(lines, 0, parent, match_titles=True)
         children: list[nodes.Node] = parent.children
         return children
@@ -95,9 +96,10 @@ class Help(SphinxDirective):  # type: ignore[misc]
 
     def run(self) -> list[nodes.Node]:
         """Return what the command prints."""
-        command = [sys.executable, "-m", "nchain_agents", *self.arguments[0].split()[1:], "--help"]
+        program, *words = self.arguments[0].split()
+        code = f"from nchain_agents.cli import app; app(prog_name={program!r})"
         done = subprocess.run(
-            command,
+            [sys.executable, "-c", code, *words, "--help"],
             check=True,
             capture_output=True,
             text=True,
