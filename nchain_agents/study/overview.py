@@ -17,7 +17,7 @@ HEADER = (
     "95\u00a0% interval",
     "optimal from",
     "steps/s",
-    "separated from best",
+    "vs best",
 )
 
 
@@ -72,7 +72,7 @@ def _overview(comparison: Comparison, section: dict[str, Any], label: str) -> Ov
         f"return: expected return of an episode of the learned greedy policy, {how}; score: 100 = "
         f"{best}, 0 = uniformly random; both are interquartile means over the seeds, with the "
         "score's 95 % bootstrap interval; optimal from: the step from which the policy stays "
-        "optimal for the agent's discount, median of the seeds; separated from best: the p-value "
+        "optimal for the agent's discount, median of the seeds; vs best: the p-value "
         "of a permutation test where it is below 5 %"
     )
     failed = sum(failure["env"] == label for failure in comparison.failures)
