@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
 
 from nchain_agents.cli.compare import compare
 from nchain_agents.cli.evaluate import evaluate
+from nchain_agents.cli.reproduce import reproduce
 from nchain_agents.cli.solve import solve
 from nchain_agents.cli.train import train
 
@@ -18,16 +20,23 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (solve, train, evaluate, compare):
+for command in (solve, train, evaluate, compare, reproduce):
     app.command()(command)
+
+# What typer returns when the keyboard interrupts a command.
+_INTERRUPTED = 130
 
 
 def run() -> None:
     """Run the command line; bad input is one line and exit code 2."""
+    # so that a user's own module is found where the command is run, as with `python -m`
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
     try:
-        app(standalone_mode=False)
-    except typer.Abort:
-        sys.exit("nchain: stopped")
+        code = app(standalone_mode=False)
+        if code == _INTERRUPTED:
+            print("nchain: stopped", file=sys.stderr)
+        sys.exit(code or 0)
     except (ValueError, OSError, typer.TyperException) as error:
         # only the formatted message of a parse error names the option
         said = error.format_message() if isinstance(error, typer.BadParameter) else error

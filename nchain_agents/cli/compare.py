@@ -106,7 +106,6 @@ def compare(
         time_limit=time_limit,
         progress_bar=True,
     )
-    written = report.write(out, comparison)
     if as_json:
         print(json.dumps(comparison.summary))
     elif markdown:
@@ -114,7 +113,7 @@ def compare(
     else:
         for table in report.as_tables(comparison):
             Console().print(table)
-    said = f"written to {out}: {', '.join(written)}"
+    said = f"written to {out}: {', '.join(report.FILES)}"
     console.print(said, markup=False, highlight=False, soft_wrap=True)
     if comparison.failures:
         raise typer.Exit(1)

@@ -26,7 +26,7 @@ def evaluate(
     """Print what the greedy policies of saved agents are worth."""
     from nchain_agents.agent import load
     from nchain_agents.evaluation import EpisodeYardstick, scaled, yardstick
-    from nchain_agents.study.plan import environments, parsed
+    from nchain_agents.study.plan import environments, label, parsed
     from nchain_env.checks import integer
 
     if episodes is not None:
@@ -44,7 +44,7 @@ def evaluate(
             {
                 "file": str(path),
                 "agent": type(agent).__name__,
-                "env": agent.env.spec.id if choice is None and agent.env.spec else env,
+                "env": label(played),
                 "steps": agent.num_timesteps,
                 "return": mean,
                 "standard_error": standard_error,

@@ -36,8 +36,8 @@ def train(
     from nchain_agents.evaluation import scaled, yardstick
     from nchain_agents.files import whole_file
     from nchain_agents.presets import presets_for
+    from nchain_agents.quiet import import_quietly
     from nchain_agents.study.plan import chosen, environments, parsed
-    from nchain_agents.study.run import import_quietly
 
     env_id, parameters = parsed(env)
     (choice,) = environments(env_id, parameters, {})
@@ -47,7 +47,7 @@ def train(
     path = out or Path(f"{preset.name}.agent")
     if not path.parent.is_dir():
         raise ValueError(f"out must be in a folder that is there, got {path}")
-    import_quietly(preset)
+    import_quietly(preset.requires)
     kind = preset.load()
     if not callable(getattr(kind, "save", None)):
         raise ValueError(f"agent must have a method save, which {preset.path} has not")

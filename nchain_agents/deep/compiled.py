@@ -1,4 +1,4 @@
-"""KerasDQN's whole training loop as one compiled JAX program, on an outcome table.
+"""KerasDQN's whole training loop as one compiled program, on an outcome table.
 
 It takes the same random numbers as stepping does, in the same order: they are drawn beforehand with
 NumPy, and the generators are set to where stepping would have left them. So both learn the same,
@@ -7,20 +7,16 @@ up to the rounding of single precision.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
+from keras import ops
 
-from nchain_agents.deep.jax import State
 from nchain_agents.deep.replay import spanned
 from nchain_agents.model_env import ModelEnv
-from nchain_env.checks import integer
 
 if TYPE_CHECKING:
     from nchain_agents.deep.keras_dqn import KerasDQN
@@ -32,10 +28,10 @@ _STEPS, _NUMBERS = 50_000, 2_000_000
 class Table(NamedTuple):
     """A process and its time limit."""
 
-    next_state: Any  # (S, A, K)
-    reward: Any  # (S, A, K)
-    terminated: Any  # (S, A, K)
-    cumulative: Any  # (S, A, K), split
+    next_state: Any  # (S A K,)
+    reward: Any  # (S A K,)
+    terminated: Any  # (S A K,)
+    cumulative: Any  # (S A, K), split
     initial: Any  # (S,) cumulative, split
     limit: Any
 
@@ -64,7 +60,7 @@ class Carry(NamedTuple):
     """What a step hands to the next."""
 
     step: Any  # since the program began
-    state: State
+    state: Any  # all that learning changes, as the backend keeps it
     rows: Any  # (T, 1, W) the replay buffer
     place: Any  # the state of the process
     elapsed: Any  # steps since the last reset
@@ -81,7 +77,7 @@ class Program:
     """The training loop of one agent.
 
     Args:
-        agent: A KerasDQN on JAX, on one environment that samples an outcome table.
+        agent: A KerasDQN on one environment that samples an outcome table.
 
     Raises:
         ValueError: The environment is not such a one; the message says why.
@@ -93,20 +89,18 @@ class Program:
         if not hasattr(agent.env.unwrapped, "s"):
             raise ValueError("env must keep its state in `s`, as toy-text's do")
         mdp = self._env.mdp
+        self._rewards = mdp.reward.ravel()
         self.table = Table(
-            np.asarray(mdp.next_state, np.int32),
-            np.asarray(mdp.reward, np.float32),
-            mdp.terminated,
-            _split(mdp.cumulative),
+            mdp.next_state.ravel().astype(np.int32),
+            self._rewards.astype(np.float32),
+            mdp.terminated.ravel(),
+            _split(mdp.cumulative.reshape(-1, mdp.cumulative.shape[-1])),
             _split(mdp.cumulative_initial),
             np.int32(min(self._env.max_episode_steps, 2**31 - 1)),
         )
-        self._rewards = mdp.reward.ravel()
         per_step = 2 + agent._updates * agent.batch_size / agent.train_freq
         self.chunk = max(min(_STEPS, int(_NUMBERS / per_step)), 1)
-        self._run = jax.jit(self.run, static_argnames="stop")
-        together = jax.vmap(partial(self.run, stop=False), in_axes=(0, 0, 0, None))
-        self.run_together = jax.jit(together)
+        self._compiled_run = cache(lambda stop: agent._backend.jit(partial(self.run, stop=stop)))
 
     def learn(self, end: int, on_episode: Callable[[], bool] | None) -> None:
         """Learn until `num_timesteps` is `end`, or `on_episode` after an episode returns False."""
@@ -115,12 +109,15 @@ class Program:
         chunk = min(self.chunk, max(int(self.table.limit), 100)) if stop else self.chunk
         carry = self.begin(chunk)
         while agent.num_timesteps < end:
-            plan, (numbers,) = draw([self], end, chunk)
             try:
-                carry = jax.block_until_ready(self._run(carry, self.table, numbers, plan, stop))
+                plan, (numbers,) = draw([self], end, chunk)
+                following = self._compiled_run(stop)(carry, self.table, numbers, plan)
+                np.asarray(following.step)  # waits for it
             except BaseException:  # as if never begun
                 self.rewind(0, 0)
+                self.finish(carry)
                 raise
+            carry = following
             self.take_note(carry, plan)
             if stop or agent.num_timesteps >= end:
                 self.finish(carry)
@@ -138,59 +135,71 @@ class Program:
             return more & ~carry.ended if stop else more
 
         def look(place: Any) -> Any:
-            return jnp.asarray(place, jnp.float32)[None, None]
+            return ops.reshape(ops.cast(place, "float32"), (1, 1))
 
         def update(carry: Carry) -> Carry:
-            index = numbers.index[carry.updates]
-            newest = plan.row[carry.step][None]
+            index, newest = _at(numbers.index, carry.updates), _at(plan.row, carry.step)
+            envs = ops.zeros_like(index)
             batches = spanned(
-                carry.rows, index, jnp.zeros_like(index), newest, agent.gamma, agent.n_steps, jnp
+                carry.rows, index, envs, newest[None], agent.gamma, agent.n_steps, ops
             )
             state, _, loss = learner.pure_learn(
-                carry.state, batches, look(carry.place), plan.share[carry.step]
+                carry.state, batches, look(carry.place), _at(plan.share, carry.step)
             )
             return carry._replace(state=state, loss=loss, updates=carry.updates + 1)
 
         def step(carry: Carry) -> Carry:
             i, s = carry.step, carry.place
-            epsilon = plan.epsilon[i]
+            epsilon = _at(plan.epsilon, i)
             if agent.exploration_decay != 1.0:
-                epsilon *= plan.decay[i] ** (carry.episodes + 1)
-            values = learner.pure_values(carry.state.trainable, carry.state.fixed, look(s))
-            a = jnp.where(numbers.explore[i] < epsilon, numbers.action[i], values[0].argmax())
-            k = _first_above(_at(table.cumulative, (s, a)), _at(numbers.env, carry.used))
-            reached, terminated = table.next_state[s, a, k], table.terminated[s, a, k]
+                epsilon *= _at(plan.decay, i) ** ops.cast(carry.episodes + 1, "float32")
+            values = learner.pure_values(carry.state, look(s))[0]
+            greedy = _first(values == ops.max(values))
+            explores = _at(numbers.explore, i) < epsilon
+            a = ops.where(explores, _at(numbers.action, i), greedy)
+            pair = s * agent._num_actions + a
+            k = _first_above(_both_at(table.cumulative, pair), _both_at(numbers.env, carry.used))
+            outcome = pair * table.cumulative[0].shape[1] + k
+            reached, terminated = _at(table.next_state, outcome), _at(table.terminated, outcome)
             ended = terminated | (carry.elapsed + 1 >= table.limit)
-            discount = jnp.where(terminated, 0.0, agent.gamma)
-            row = jnp.stack(
+            discount = ops.where(terminated, 0.0, agent.gamma)
+            row = ops.stack(
                 [
-                    jnp.asarray(number, jnp.float32)
-                    for number in (s, reached, a, table.reward[s, a, k], discount, ended)
+                    ops.cast(number, "float32")
+                    for number in (s, reached, a, _at(table.reward, outcome), discount, ended)
                 ]
             )
-            start = _first_above(table.initial, _at(numbers.env, carry.used + 1))
-            actions, outcomes = table.next_state.shape[1:]
+            start = _first_above(table.initial, _both_at(numbers.env, carry.used + 1))
+            one = ops.cast(ended, "int32")
             carry = carry._replace(
-                rows=carry.rows.at[plan.row[i], 0].set(row),
-                place=jnp.where(ended, start, reached).astype(jnp.int32),
-                elapsed=jnp.where(ended, 0, carry.elapsed + 1),
-                episodes=carry.episodes + ended,
-                used=carry.used + 1 + ended,
+                rows=ops.slice_update(carry.rows, (_at(plan.row, i), 0, 0), row[None, None]),
+                place=ops.where(ended, start, reached),
+                elapsed=ops.where(ended, 0, carry.elapsed + 1),
+                episodes=carry.episodes + one,
+                used=carry.used + 1 + one,
                 ended=ended,
-                outcomes=carry.outcomes.at[i].set((s * actions + a) * outcomes + k),
-                ends=carry.ends.at[i].set(ended),
+                outcomes=ops.slice_update(carry.outcomes, (i,), outcome[None]),
+                ends=ops.slice_update(carry.ends, (i,), ended[None]),
             )
-            carry = jax.lax.cond(plan.due[i], update, lambda carry: carry, carry)
+            carry = ops.cond(_at(plan.due, i), lambda: update(carry), lambda: carry)
             return carry._replace(step=i + 1)
 
-        zero = jnp.int32(0)
-        carry = carry._replace(step=zero, used=zero, updates=zero, ended=jnp.bool_(False))
-        last: Carry = jax.lax.while_loop(goes_on, step, carry)
+        zero = ops.zeros((), "int32")
+        carry = carry._replace(step=zero, used=zero, updates=zero, ended=zero > 0)
+        last: Carry = ops.while_loop(goes_on, lambda carry: (step(carry),), (carry,))[0]
         return last
+
+    @cached_property
+    def run_together(self) -> Any:
+        """The same for several agents, vectorised over all but the plan; on JAX."""
+        import jax
+
+        return jax.jit(jax.vmap(partial(self.run, stop=False), in_axes=(0, 0, 0, None)))
 
     def begin(self, chunk: int) -> Carry:
         """Return what the agent's first step starts from."""
         agent = self._agent
+        self._mark()
         place, elapsed = self._env.position
         return Carry(
             step=np.int32(0),
@@ -229,10 +238,6 @@ class Program:
     def numbers(self, plan: Plan) -> Numbers:
         """Draw the random numbers for the planned steps."""
         agent, count = self._agent, int(plan.count)
-        self._before = (
-            agent.np_random.bit_generator.state,
-            self._env.np_random.bit_generator.state,
-        )
         chunk, due = len(plan.due), plan.due[:count]
         batch = agent._updates * agent.batch_size
         self._offsets = np.concatenate([[0], np.cumsum(2 + batch * due)])
@@ -270,13 +275,19 @@ class Program:
         agent._epsilon = decay * float(plan.epsilon[count - 1])
 
     def rewind(self, agent_numbers: int, env_numbers: int) -> None:
-        """Put back all but so many of the random numbers drawn last."""
-        generators = (self._agent.np_random, self._env.np_random)
-        for generator, state, used in zip(
-            generators, self._before, (agent_numbers, env_numbers), strict=True
-        ):
+        """Put back all but so many of the random numbers drawn since the last mark."""
+        drawn = zip(self._generators, self._marks, (agent_numbers, env_numbers), strict=True)
+        for generator, state, used in drawn:
             generator.bit_generator.state = state
             generator.random(used)
+        self._mark()
+
+    def _mark(self) -> None:
+        self._marks = [generator.bit_generator.state for generator in self._generators]
+
+    @property
+    def _generators(self) -> tuple[np.random.Generator, np.random.Generator]:
+        return self._agent.np_random, self._env.np_random
 
     def finish(self, carry: Carry) -> None:
         """Give the agent and its environment what came of it."""
@@ -287,62 +298,6 @@ class Program:
         self._env.position = int(carry.place), int(carry.elapsed)
         agent._observation = int(carry.place)
         agent._learner.release()
-
-
-def learn_together(agents: Sequence[KerasDQN], total_timesteps: int) -> None:
-    """Let agents that differ in nothing but their seeds learn at the same time, on JAX.
-
-    Each learns what it would learn by itself with `learn`, up to rounding; the work is vectorised
-    over the agents (`jax.vmap`).
-
-    Args:
-        agents: KerasDQN agents with the same hyperparameters, that have taken the same number of
-            steps, on environments with outcome tables of the same shape.
-        total_timesteps: The number of environment steps of each, at least 1.
-
-    Raises:
-        ValueError: An agent cannot be compiled, or the agents differ.
-    """
-    integer("total_timesteps", total_timesteps, 1)
-    if not agents or len({id(agent.env.unwrapped) for agent in agents}) < len(agents):
-        raise ValueError("agents must be at least one, and have an environment each")
-    if len({_kind(agent) for agent in agents}) > 1:
-        raise ValueError("agents must have the same hyperparameters, networks and numbers of steps")
-    for agent in agents:
-        agent._begin()
-    programs = [agent._compiled_program(True) for agent in agents]
-    if len({program.table.next_state.shape for program in programs}) > 1:
-        raise ValueError("agents must have environments with tables of the same shape")
-    chunk = max(programs[0].chunk // len(programs), 1)
-    tables = _stack([program.table for program in programs])
-    carries = _stack([program.begin(chunk) for program in programs])
-    end = agents[0].num_timesteps + total_timesteps
-    for agent in agents:
-        agent._end = end
-    while agents[0].num_timesteps < end:
-        plan, numbers = draw(programs, end, chunk)
-        carries = programs[0].run_together(carries, tables, _stack(numbers), plan)
-        noted = jax.tree.map(np.asarray, carries._replace(state=None, rows=None))
-        for i, program in enumerate(programs):
-            program.take_note(_part(noted, i), plan)
-    for i, program in enumerate(programs):
-        program.finish(_part(carries, i))
-
-
-def _kind(agent: KerasDQN) -> str:
-    """What agents that learn together must have in common."""
-    parameters = {name: getattr(agent, name) for name in agent.parameters}
-    shapes = [variable.shape for variable in agent._network.variables]
-    added = agent._replay.added.tolist()
-    return json.dumps([parameters, agent.num_timesteps, agent._calls, added, shapes])
-
-
-def _stack(trees: list[Any]) -> Any:
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
-
-
-def _part(tree: Any, i: int) -> Any:
-    return jax.tree.map(lambda leaf: leaf[i], tree)
 
 
 def draw(programs: Sequence[Program], end: int, chunk: int) -> tuple[Plan, list[Numbers]]:
@@ -361,14 +316,24 @@ def _split(numbers: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int32], ...
     return (whole >> 27).astype(np.int32), (whole & (2**27 - 1)).astype(np.int32)
 
 
-def _at(pair: tuple[Any, ...], index: Any) -> tuple[Any, ...]:
-    return tuple(part[index] for part in pair)
+def _at(array: Any, index: Any) -> Any:
+    # TensorFlow compiles array[index] anew whenever what the index is computed from has changed
+    return ops.take(array, index, axis=0)
+
+
+def _both_at(pair: tuple[Any, ...], index: Any) -> tuple[Any, ...]:
+    return tuple(_at(part, index) for part in pair)
 
 
 def _first_above(thresholds: tuple[Any, ...], number: tuple[Any, ...]) -> Any:
     """Return the place of the first threshold above the number, as `categorical_sample` does."""
     (high, low), (number_high, number_low) = thresholds, number
-    return ((high > number_high) | ((high == number_high) & (low > number_low))).argmax()
+    return _first((high > number_high) | ((high == number_high) & (low > number_low)))
+
+
+def _first(mask: Any) -> Any:
+    """Return the first place where it holds, 0 where it does nowhere, as NumPy's `argmax` does."""
+    return ops.argmax(ops.cast(mask, "int32"))
 
 
 def _padded(values: npt.NDArray[Any], length: int) -> npt.NDArray[Any]:

@@ -18,6 +18,12 @@ from nchain_agents.deep.rule import Rule, chosen, clipped, mean_loss, moved, tar
 jax.config.update("jax_cpu_enable_async_dispatch", False)
 
 
+def jit(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a pure function of arrays, compiled."""
+    compiled: Callable[..., Any] = jax.jit(function)
+    return compiled
+
+
 class State(NamedTuple):
     """All that learning changes: lists of arrays, in the order of the Keras variables."""
 
@@ -62,15 +68,16 @@ class Learner:
         self._state: State | None = None
         self.last_loss: Any = np.nan
 
-        def values(trainable: list[Any], fixed: list[Any], rows: Any) -> Any:
+        def forward(trainable: list[Any], fixed: list[Any], rows: Any) -> Any:
             return network.stateless_call(trainable, fixed, encode(rows), training=False)[0]
+
+        def values(state: State, rows: Any) -> Any:
+            return forward(state.trainable, state.fixed, rows)
 
         def update(state: State, rows: Any) -> tuple[State, Any]:
             batch = Batch.of(rows)
-            following = values(state.target_trainable, state.target_fixed, batch.reached)
-            chooser = None
-            if rule.double_q:
-                chooser = values(state.trainable, state.fixed, batch.reached)
+            following = forward(state.target_trainable, state.target_fixed, batch.reached)
+            chooser = values(state, batch.reached) if rule.double_q else None
             goals = targets(batch.rewards, batch.discounts, following, chooser)
 
             def loss_of(trainable: list[Any]) -> tuple[Any, list[Any]]:
@@ -103,12 +110,12 @@ class Learner:
             else:
                 state, losses = jax.lax.scan(update, state, batches)
                 loss = losses[-1]
-            return state, values(state.trainable, state.fixed, seen), loss
+            return state, values(state, seen), loss
 
         # the pure functions, for those who compile more than one step
         self.pure_values, self.pure_learn = values, learn
-        self._values = jax.jit(values)
-        self._learn = jax.jit(learn)
+        self._values = jit(values)
+        self._learn = jit(learn)
 
     @property
     def state(self) -> State:
@@ -123,8 +130,7 @@ class Learner:
 
     def values(self, rows: Float32Array) -> Float32Array:
         """Return the action values, (N, A), of observations, (N, D)."""
-        state = self.state
-        return np.asarray(self._values(state.trainable, state.fixed, rows))
+        return np.asarray(self._values(self.state, rows))
 
     def learn(self, batches: Float32Array, rows: Float32Array, share: float) -> Float32Array:
         """Move the target network, take one optimizer step a batch, and return the new values.

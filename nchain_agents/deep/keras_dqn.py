@@ -26,8 +26,8 @@ class KerasDQN(Agent):
     boxes flattened (or in the shape that a `model` of yours takes). A truncated episode was cut
     off, not over: what would have followed counts.
 
-    With buffer_size, batch_size, train_freq and target_update_interval 1, learning_starts 0 and
-    loss "mse" it is the online rule of the NChain tutorial.
+    With buffer_size, batch_size, train_freq and target_update_interval 1, learning_starts 0, loss
+    "mse" and a max_grad_norm that is never reached it is the online rule of the NChain tutorial.
 
     Args:
         env: An environment with discrete actions, the id of one, or a vector environment in any
@@ -54,8 +54,8 @@ class KerasDQN(Agent):
         model: A Keras model to learn with, in place of the one that net_arch and activation
             describe. It must give one value an action.
         optimizer: A Keras optimizer to learn with, in place of Adam with learning_rate.
-        compiled: Run the whole training loop compiled, on the environment's table (JAX only):
-            True, False, or "auto" for where that is possible.
+        compiled: Run the whole training loop compiled, on the environment's table: True, False,
+            or "auto" for where that is possible.
         seed: Makes everything that follows repeatable.
 
     Raises:
@@ -305,8 +305,6 @@ class KerasDQN(Agent):
             return None
         if self._program is None:
             try:
-                if self._backend.__name__ != "nchain_agents.deep.jax":
-                    raise ValueError("KERAS_BACKEND is not 'jax'")
                 if not isinstance(self._world, SingleWorld):
                     raise ValueError("env is a vector environment")
                 from nchain_agents.deep.compiled import Program

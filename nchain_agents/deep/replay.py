@@ -114,29 +114,30 @@ def spanned(
         newest: (N,) where each environment's newest transition is.
         gamma: The discount factor.
         n_steps: The largest number of steps.
-        xp: The module of the arrays, `numpy` or `jax.numpy`.
+        xp: The module of the arrays, `numpy` or `keras.ops`.
 
     Source: Sutton & Barto 2018, section 7.1; cut where stable-baselines3 cuts.
     """
+    length, num_envs, columns = rows.shape
+    flat = xp.reshape(rows, (length * num_envs, columns))
     if n_steps == 1:
-        return rows[index, envs]
-    steps = xp.arange(n_steps)
-    ahead = (index[..., None] + steps) % rows.shape[0]
-    run = rows[ahead, envs[..., None]]  # [..., n, W]
-    stops = (run[..., -1] > 0) | (ahead == newest[envs][..., None])
-    last = xp.where(stops.any(-1), stops.argmax(-1), n_steps - 1)
-    power = (gamma**steps).astype(rows.dtype)
-    inside = steps <= last[..., None]
-    first, final = run[..., 0, :], xp.take_along_axis(run, last[..., None, None], -2)[..., 0, :]
-    width = (rows.shape[-1] - 4) // 2
-    returns = (run[..., -3] * power * inside).sum(-1)
+        return xp.take(flat, index * num_envs + envs, axis=0)
+    steps = np.arange(n_steps, dtype=np.int32)
+    power = (gamma**steps).astype(np.float32)
+    ahead = (index[..., None] + steps) % length
+    run = xp.take(flat, ahead * num_envs + envs[..., None], axis=0)  # [..., n, W]
+    ends = (run[..., -1] > 0) | (ahead == xp.take(newest, envs)[..., None])
+    last = xp.argmax(xp.where(ends | (steps == n_steps - 1), 1, 0), axis=-1)
+    final = xp.take(flat, (index + last) % length * num_envs + envs, axis=0)
+    returns = xp.sum(xp.where(steps <= last[..., None], run[..., -3] * power, 0.0), axis=-1)
+    first, width = run[..., 0, :], (columns - 4) // 2
     return xp.concatenate(
         [
             first[..., :width],
             final[..., width : 2 * width],
             first[..., -4:-3],
             returns[..., None],
-            (final[..., -2] * power[last])[..., None],
+            (final[..., -2] * xp.take(power, last))[..., None],
             final[..., -1:],
         ],
         axis=-1,

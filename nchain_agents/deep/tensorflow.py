@@ -14,6 +14,12 @@ from nchain_agents.deep.replay import Batch
 from nchain_agents.deep.rule import Rule, chosen, clipped, mean_loss, moved, targets
 
 
+def jit(function: Callable[..., Any]) -> Any:
+    """Return a function of tensors, compiled by XLA."""
+    # XLA makes one operation of what TensorFlow would run as a hundred
+    return tf.function(function, jit_compile=True, autograph=False)
+
+
 class Learner:
     """One compiled call for the values of observations, and one for learning and then these.
 
@@ -37,7 +43,8 @@ class Learner:
     ) -> None:
         variables = network.trainable_variables
         optimizer.build(variables)
-        self._loss: Any = np.nan
+        self._variables = [*network.variables, *target_network.variables, *optimizer.variables]
+        self.last_loss: Any = np.nan
 
         def values(rows: Any) -> Any:
             return network(encode(rows), training=False)
@@ -62,38 +69,48 @@ class Learner:
                 part = tf.cast(part, source.dtype)
                 target.assign(moved(target.value, source.value, part))
 
-        # XLA makes one operation of what TensorFlow would run as a hundred ...
-        compiled_update = tf.function(update, jit_compile=True, autograph=False)
+        def learn(batches: Any, seen: Any, share: Any) -> tuple[Any, Any]:
+            def step(i: Any, _: Any) -> tuple[Any, Any]:
+                return i + 1, update(batches[i])
+
+            move(share)
+            _, loss = tf.while_loop(lambda i, _: i < batches.shape[0], step, (0, 0.0))
+            return values(seen), loss
 
         @cache
-        def learn(batches: tuple[int, ...], rows: tuple[int, ...]) -> Any:
-            def one(rows: Any, seen: Any, share: Any) -> tuple[Any, Any]:
-                move(share)
-                loss = update(rows[0])
-                return values(seen), loss
-
-            def many(rows: Any, seen: Any, share: Any) -> tuple[Any, Any]:
-                move(share)
-                # ... but runs loops slowly: here, only the steps are its
-                loss = tf.constant(0.0)
-                for step in tf.range(batches[0]):
-                    loss = compiled_update(rows[step])
-                return values(seen), loss
-
-            function = (
-                tf.function(one, jit_compile=True, autograph=False)
-                if batches[0] == 1
-                else tf.function(many)
-            )
+        def compiled_learn(batches: tuple[int, ...], rows: tuple[int, ...]) -> Any:
             # calling it as concrete saves finding out each time which one it is
-            return function.get_concrete_function(
+            return jit(learn).get_concrete_function(
                 tf.TensorSpec(batches), tf.TensorSpec(rows), tf.TensorSpec(())
             )
 
-        self._learn = learn
+        self._learn = compiled_learn
         self._values = tf.function(values, autograph=False).get_concrete_function(
             tf.TensorSpec((None, width))
         )
+
+        # for those who compile more than one step: what the variables hold before does not matter,
+        # and what they hold after is compiled away but for the last step's
+        def pure_values(state: list[Any], rows: Any) -> Any:
+            self.state = state
+            return values(rows)
+
+        def pure_learn(state: list[Any], batches: Any, seen: Any, share: Any) -> Any:
+            self.state = state
+            result, loss = learn(batches, seen, share)
+            return self.state, result, loss
+
+        self.pure_values, self.pure_learn = pure_values, pure_learn
+
+    @property
+    def state(self) -> list[Any]:
+        """All that learning changes."""
+        return [tf.convert_to_tensor(variable.value) for variable in self._variables]
+
+    @state.setter
+    def state(self, state: list[Any]) -> None:
+        for variable, value in zip(self._variables, state, strict=True):
+            variable.assign(value)
 
     def values(self, rows: Float32Array) -> Float32Array:
         """Return the action values, (N, A), of observations, (N, D)."""
@@ -112,7 +129,7 @@ class Learner:
             (N, A) the values of the observations, by the network that has learned.
         """
         function = self._learn(batches.shape, rows.shape)
-        values, self._loss = function(
+        values, self.last_loss = function(
             tf.constant(batches), tf.constant(rows), tf.constant(share, tf.float32)
         )
         result: Float32Array = values.numpy()
@@ -121,7 +138,7 @@ class Learner:
     @property
     def loss(self) -> float:
         """The loss of the last batch, before its optimizer step; NaN before the first."""
-        return float(self._loss)
+        return float(self.last_loss)
 
     def release(self) -> None:
         """Put what was learned into the Keras variables: here it always is."""

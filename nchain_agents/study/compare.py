@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nchain_agents.presets import Preset, presets_for
-from nchain_agents.study import files
+from nchain_agents.study import files, report
 from nchain_agents.study.comparison import Comparison, pending
 from nchain_agents.study.plan import Study, chosen, environments, parsed
 from nchain_agents.study.run import Run
@@ -45,9 +45,9 @@ def compare(
         seeds: How many seeds each agent learns with in each environment.
         steps: How many steps each learns for.
         episodes: How many episodes an evaluation plays where an environment has no model.
-        out: The folder that keeps the runs as they finish, and gets `results.csv`, `timing.csv`
-            and `summary.json`. Called again with the same arguments it makes only the runs that
-            are missing or have failed. None keeps nothing.
+        out: The folder that keeps the runs as they finish, and gets `results.csv`, `timing.csv`,
+            `summary.json`, `learning_curves.png` and `report.html`. Called again with the same
+            arguments it makes only the runs that are missing or have failed. None keeps nothing.
         resume: Agents, environments or seeds may be added to those of the folder.
         jobs: How many runs at a time; 0: as many as there are cores.
         backend: Where runs are made, by joblib: "loky" (this machine), "dask" or "ray".
@@ -94,7 +94,7 @@ def compare(
                 show(run)
     comparison = Comparison.of(study, done)
     if out is not None:
-        files.write(Path(out), comparison)
+        report.write(Path(out), comparison)
     return comparison
 
 

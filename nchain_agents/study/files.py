@@ -26,14 +26,13 @@ def prepare(out: Path) -> None:
         raise ValueError(f"out must be a folder to write to, got {out}: {error.strerror}") from None
 
 
-def write(out: Path, comparison: Comparison) -> list[str]:
-    """Write the tables and the summary of a comparison, and return the names of the files."""
+def write(out: Path, comparison: Comparison) -> None:
+    """Write the tables and the summary of a comparison."""
     _write_rows(out / "results.csv", comparison.results)
     # apart from the results because no two times are equal
     _write_rows(out / "timing.csv", comparison.timing)
     text = json.dumps(comparison.summary, indent=2, allow_nan=False)
     write_text(out / "summary.json", text + "\n")
-    return ["results.csv", "timing.csv", "summary.json"]
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,94 +1,280 @@
-"""Pictures of a comparison, by matplotlib."""
+"""Pictures of a comparison, by matplotlib: each with what it shows in words."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib import style
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
+from nchain_agents.evaluation import ExactYardstick
 from nchain_agents.files import whole_file
-from nchain_agents.study.comparison import Comparison
+from nchain_agents.study.comparison import Comparison, Results
 from nchain_agents.study.plan import EnvChoice
+from nchain_env.mdp import FloatArray
 
-# Okabe and Ito's colours, which people with any colour vision tell apart, and three more of Tol's
-_COLOURS = (
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#CC79A7",
-    "#56B4E9",
-    "#E69F00",
-    "#000000",
+# Okabe and Ito's colours, which people with any colour vision tell apart, and three more of Tol's.
+# None is pure black, which matplotlib leaves out of an SVG.
+COLOURS = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#cc79a7",
+    "#56b4e9",
+    "#e69f00",
+    "#111111",
     "#882255",
     "#999933",
     "#332288",
 )
+INK = "#222222"  # text
+MUTED = "#5a5a5b"  # axes, ticks and what curves are measured against
+_MARKERS = "os^Dv<>"
+_DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (6, 1.5, 1.5, 1.5)))
+
+# The reader's own settings left aside, colours that a page can replace, and no formulas in names.
+STYLE: list[Any] = [
+    "default",
+    {
+        "font.size": 9.5,
+        "text.color": INK,
+        "text.parse_math": False,
+        "axes.labelcolor": INK,
+        "axes.edgecolor": MUTED,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "grid.color": MUTED,
+        "grid.alpha": 0.2,
+        "xtick.color": MUTED,
+        "xtick.labelcolor": INK,
+        "ytick.color": MUTED,
+        "ytick.labelcolor": INK,
+    },
+]
+
+
+class Picture(NamedTuple):
+    """A picture, and the same in words."""
+
+    figure: Figure
+    title: str
+    text: str
+
+
+class Measure(NamedTuple):
+    """What a curve shows of each checkpoint."""
+
+    name: str  # a field of `Checkpoint`
+    title: str
+    label: str  # of the axis
+    logarithmic: bool = False
+
+
+RETURN = Measure(
+    "expected_return", "Return of the greedy policy while learning", "return of one episode"
+)
+REGRET = Measure("regret", "Regret while learning", "regret over finished episodes")
+Q_ERROR = Measure("q_error", "Distance from Q* while learning", "largest |Q - Q*|", True)
 
 
 def write_learning_curves(path: Path, comparison: Comparison) -> None:
     """Draw the return of each agent's greedy policy over the steps, one panel an environment."""
     study = comparison.study
-    figure = Figure(figsize=(8, 4.4 * len(study.envs) + 0.6), layout="constrained")
-    panels = figure.subplots(len(study.envs), squeeze=False)[:, 0]
-    for axes, env in zip(panels, study.envs, strict=True):
-        _draw_curves(axes, comparison, env)
-    seeds = "1 seed" if study.seeds == 1 else f"{study.seeds} seeds"
-    panels[-1].set_xlabel("training steps")
-    figure.suptitle(f"Return of the greedy policy while learning ({seeds})")
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(
-        handles,
-        labels,
-        loc="outside lower center",
-        ncols=5,
-        frameon=False,
-        title="lines: median of the seeds, bands: worst to best",
-        title_fontsize=8,
-    )
-    with whole_file(path) as partial:
-        figure.savefig(partial, dpi=150, metadata={"Software": None})
+    with style.context(STYLE):
+        figure = Figure(figsize=(8, 4.4 * len(study.envs) + 0.6), layout="constrained")
+        panels = list(figure.subplots(len(study.envs), squeeze=False)[:, 0])
+        for axes, env in zip(panels, study.envs, strict=True):
+            _draw_curves(axes, comparison, env, RETURN)
+            axes.set_title(env.label)
+        seeds = f"median of {study.seeds} seeds, from the worst to the best"
+        figure.suptitle(f"{RETURN.title}: {'1 seed' if study.seeds == 1 else seeds}", fontsize=11)
+        _add_legend(figure, panels, width=110)
+        with whole_file(path) as partial:
+            figure.savefig(partial, dpi=150, metadata={"Software": None})
 
 
-def _draw_curves(axes: Axes, comparison: Comparison, env: EnvChoice) -> None:
-    measure = comparison.yardsticks[env.label]
-    for level, text, style in ((measure.optimal, "optimal", "--"), (measure.random, "random", ":")):
-        if np.isnan(level):
-            continue
-        axes.axhline(level, color="#444444", linestyle=style, linewidth=1)
-        axes.annotate(
-            text,
-            (1, level),
-            xycoords=("axes fraction", "data"),
-            xytext=(-4, 6),
-            textcoords="offset points",
-            ha="right",
-            fontsize=8,
-            color="#444444",
-        )
-    for i, results in enumerate(comparison.of_env(env)):
+def curves(comparison: Comparison, env: EnvChoice, measure: Measure) -> Picture | None:
+    """Draw a measure of each agent over the steps; None if no agent has it."""
+    with style.context(STYLE):
+        figure = Figure(layout="constrained")
+        axes = figure.subplots()
+        said = _draw_curves(axes, comparison, env, measure)
+        if not said:
+            return None
+        rows = _add_legend(figure, [axes], width=60)
+        figure.set_size_inches(4.4, 2.7 + 0.19 * rows)
+    return Picture(figure, f"{measure.title}, {env.label}", " ".join(said))
+
+
+def values(results: Results, optimal: FloatArray, actions: Sequence[str]) -> Picture:
+    """Draw an agent's final Q in each state beside Q*.
+
+    Args:
+        results: Runs that have values, at least one.
+        optimal: Q*, (S, A).
+        actions: What the actions are called.
+    """
+    learned = np.array([run.q for run in results.runs])  # (seeds, S, A)
+    seeds, num_states, num_actions = learned.shape
+    states = np.arange(num_states)
+    said = [f"Q* of state 0 to {num_states - 1}, then the agent's Q, median of the seeds."]
+    with style.context(STYLE):
+        size = (4.4, 2.3) if crowded(optimal) else (3.1, 2.15)
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.subplots()
+        width = 0.8 / num_actions
+        if crowded(optimal):
+            for between in states[1:] - 0.5:
+                axes.axvline(between, color=MUTED, alpha=0.2, linewidth=0.8)
+        for a, name in enumerate(actions):
+            place = states + (a - (num_actions - 1) / 2) * width
+            axes.hlines(
+                optimal[:, a],
+                place - 0.46 * width,
+                place + 0.46 * width,
+                color=COLOURS[a],
+                linewidth=2.4,
+                alpha=0.7,
+            )
+            axes.plot(
+                np.tile(place, (seeds, 1)).ravel(),
+                learned[:, :, a].ravel(),
+                _MARKERS[a % len(_MARKERS)],
+                color=COLOURS[a],
+                markersize=3.6,
+                markerfacecolor="none",
+                markeredgewidth=0.9,
+            )
+            middle = np.median(learned[:, :, a], axis=0)
+            said.append(f"{name}: {_listed(optimal[:, a])}; learned {_listed(middle)}.")
+        axes.set(xlabel="state", ylabel="Q", xlim=(-0.6, num_states - 0.4))
+        axes.grid(visible=False, axis="x")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return Picture(figure, f"Q of {results.agent} against Q*", " ".join(said))
+
+
+def crowded(optimal: FloatArray) -> bool:
+    """Whether values of so many states and actions, (S, A), need a wide picture."""
+    return optimal.size > 24
+
+
+def _draw_curves(axes: Axes, comparison: Comparison, env: EnvChoice, measure: Measure) -> list[str]:
+    """Draw the curves and return what they show; nothing if no agent has the measure."""
+    yardstick = comparison.yardsticks[env.label]
+    said = []
+    if measure is RETURN:
+        best = "optimal" if isinstance(yardstick, ExactYardstick) else "solved"
+        for name, level, line in (
+            (best, yardstick.optimal, "--"),
+            ("random", yardstick.random, ":"),
+        ):
+            if not np.isnan(level):
+                _draw_level(axes, name, level, line)
+                said.append(f"{name.capitalize()}: {rounded(level)}.")
+    entries = comparison.of_env(env)
+    drawn: list[FloatArray] = []
+    for i, results in enumerate(entries):
         if not results.runs:
             continue
         steps = [point.step for point in results.runs[0].checkpoints]
-        returns = np.array(
-            [[point.expected_return for point in run.checkpoints] for run in results.runs]
+        found = np.array(
+            [[getattr(point, measure.name) for point in run.checkpoints] for run in results.runs]
         )
-        colour = _COLOURS[i % len(_COLOURS)]
-        style = ("-", "--", "-.")[i // len(_COLOURS) % 3]
+        if np.isnan(found).any():
+            continue
+        drawn.append(found)
+        middle, low, high = np.median(found, axis=0), found.min(axis=0), found.max(axis=0)
+        # curves that coincide show their markers in turn, and the later ones are thinner
+        every = max(1, min(len(entries), len(steps) // 3))
         axes.plot(
             steps,
-            np.median(returns, axis=0),
-            style,
-            color=colour,
-            label=results.agent,
-            marker="os^Dv<>"[i % 7],
-            markersize=3.5,
-            linewidth=1.6,
+            middle,
+            linestyle=_DASHES[i % len(_DASHES)],
+            color=COLOURS[i % len(COLOURS)],
+            label=_label(results.agent),
+            marker=_MARKERS[i % len(_MARKERS)],
+            markevery=(i % every, every),
+            markersize=5,
+            linewidth=2.6 - 1.4 * i / max(1, len(entries) - 1),
         )
-        axes.fill_between(
-            steps, returns.min(axis=0), returns.max(axis=0), color=colour, alpha=0.08, linewidth=0
-        )
-    axes.set(title=env.label, ylabel="return of one episode", xlim=(0, comparison.study.steps))
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
+        axes.fill_between(steps, low, high, color=COLOURS[i % len(COLOURS)], alpha=0.1, linewidth=0)
+        said.append(_reached(results.agent, middle, low, high, steps[-1]))
+    axes.set(ylabel=measure.label, xlabel="training steps", xlim=(0, comparison.study.steps))
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    if measure.logarithmic and all((found > 0).all() for found in drawn):
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:,g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    elif max((float(abs(found).max()) for found in drawn), default=0.0) >= 1000:
+        axes.yaxis.set_major_formatter("{x:,.0f}")
+    return said if drawn else []
+
+
+def _draw_level(axes: Axes, name: str, level: float, line: str) -> None:
+    axes.axhline(level, color=MUTED, linestyle=line, linewidth=1)
+    axes.annotate(
+        name,
+        (1, level),
+        xycoords=("axes fraction", "data"),
+        xytext=(-2, 4),
+        textcoords="offset points",
+        ha="right",
+        fontsize=8,
+    )
+
+
+def _add_legend(figure: Figure, panels: Sequence[Axes], width: int) -> int:
+    """Name the curves of all panels once, below them, and return in how many rows.
+
+    Args:
+        figure: The figure.
+        panels: Its panels.
+        width: How many letters fit side by side.
+    """
+    found: dict[str, Artist] = {}
+    for axes in panels:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    columns = max(1, min(len(found), width // (max(map(len, found), default=0) + 8)))
+    figure.legend(
+        list(found.values()),
+        list(found),
+        loc="outside lower center",
+        ncols=columns,
+        frameon=False,
+        handlelength=3.2,
+        columnspacing=1.2,
+    )
+    return math.ceil(len(found) / columns)
+
+
+def _label(name: str) -> str:
+    """Return a name as a legend can have it: matplotlib leaves out what begins with _."""
+    short = name if len(name) <= 40 else name[:39] + "…"
+    return f" {short}" if short.startswith("_") else short
+
+
+def _reached(agent: str, middle: FloatArray, low: FloatArray, high: FloatArray, step: int) -> str:
+    text = f"{agent} reaches {rounded(middle[-1])} after {step:,} steps"
+    if low[-1] == high[-1]:
+        return f"{text}."
+    return f"{text} (from {rounded(low[-1])} to {rounded(high[-1])} over the seeds)."
+
+
+def _listed(numbers: FloatArray) -> str:
+    return ", ".join(map(rounded, numbers))
+
+
+def rounded(value: float) -> str:
+    """Return a number in as many digits as a reader needs."""
+    return f"{value:,.1f}" if abs(value) >= 1000 else f"{value:.4g}"

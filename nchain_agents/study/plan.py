@@ -40,7 +40,7 @@ class EnvChoice:
     @property
     def label(self) -> str:
         """What it is called in results, and can be given as: `NChain-v0 n=8 slip=0`."""
-        return " ".join([self.id, *(f"{k}={_as_text(v)}" for k, v in self.parameters.items())])
+        return _label(self.id, self.parameters)
 
 
 def parsed(label: str) -> tuple[str, dict[str, Any]]:
@@ -67,6 +67,22 @@ def from_text(value: str) -> Any:
         return json.loads(value)
     except ValueError:
         return value
+
+
+def label(env: gym.Env[Any, Any]) -> str:
+    """Return what an environment that `gym.make` made can be given as."""
+    assert env.spec is not None
+    registered = gym.spec(env.spec.id).kwargs
+    given = {
+        name: value
+        for name, value in env.spec.kwargs.items()
+        if name != "render_mode" and (name not in registered or registered[name] != value)
+    }
+    return _label(env.spec.id, given)
+
+
+def _label(env_id: str, parameters: Mapping[str, Any]) -> str:
+    return " ".join([env_id, *(f"{name}={_as_text(v)}" for name, v in parameters.items())])
 
 
 def _as_text(value: Any) -> str:

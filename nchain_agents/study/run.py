@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 import time
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from importlib import import_module
 from typing import Any
 
 import gymnasium as gym
@@ -22,7 +19,7 @@ from nchain_agents.evaluation import (
     scaled,
     yardstick,
 )
-from nchain_agents.presets import Preset
+from nchain_agents.quiet import import_quietly
 from nchain_agents.study.plan import CHECKPOINTS, EnvChoice, RunKey, Task
 from nchain_env.mdp import FloatArray
 from nchain_env.planning import evaluate_policy, policy_iteration
@@ -55,6 +52,7 @@ class Run:
     q: list[list[float]] | None  # the final values there, if the agent has any
     failure: str | None  # why it ended early
     seconds: float  # spent in learning, without the evaluations
+    gamma: float | None = None  # the discount that the agent learned for, if it has one
 
     @property
     def final(self) -> Checkpoint:
@@ -132,8 +130,8 @@ class Judge:
             if key not in self._returns:  # few policies come up, and often
                 self._returns[key] = self.exact.policy_return(policy)
             mean, standard_error = self._returns[key], 0.0
-            gamma = getattr(model, "gamma", None)
-            if gamma is not None and 0 <= gamma < 1:
+            gamma = _gamma(model)
+            if gamma is not None:
                 best, start = self._answer(gamma)
                 value = evaluate_policy(self.exact.mdp, policy, gamma) @ self.exact.mdp.initial
                 optimal = bool(value >= start - 1e-9 * max(1.0, abs(start)))
@@ -188,11 +186,11 @@ class _Observer(gym.Wrapper[Any, Any, Any, Any]):
 def train(task: Task) -> Run:
     """Make one run; whatever goes wrong in it becomes its failure."""
     looks: list[Checkpoint] = []
-    policy = q = failure = None
+    policy = q = failure = gamma = None
     evaluating = 0.0
     start = time.perf_counter()
     try:
-        import_quietly(task.agent)
+        import_quietly(task.agent.requires)
         judge = _judge(task.env, task.episodes)
         interval = max(1, task.steps // CHECKPOINTS)
         start = time.perf_counter()
@@ -227,6 +225,7 @@ def train(task: Task) -> Run:
             if observer.steps == 0:
                 raise ValueError("learn took no step in the environment it was given")
             look_at_any()
+        gamma = _gamma(model)
         if judge.exact is not None:
             num_states = judge.exact.mdp.num_states
             policy = greedy_policy(model, num_states).tolist()
@@ -236,11 +235,17 @@ def train(task: Task) -> Run:
     except Exception as error:
         failure = f"{type(error).__name__}: {error}".splitlines()[0]
     seconds = time.perf_counter() - start - evaluating
-    return Run(task.key, tuple(looks), policy, q, failure, seconds)
+    return Run(task.key, tuple(looks), policy, q, failure, seconds, gamma)
 
 
 # What a judge worked out serves the next run, too.
 _judge = lru_cache(maxsize=8)(Judge)
+
+
+def _gamma(model: Any) -> float | None:
+    """Return the discount that a model learns for, None if it has none below 1."""
+    gamma = getattr(model, "gamma", None)
+    return float(gamma) if gamma is not None and 0 <= gamma < 1 else None
 
 
 def _table(model: Any, num_states: int) -> FloatArray | None:
@@ -259,20 +264,3 @@ def _check_finite(model: Any) -> None:
         arrays = [one.detach().cpu().numpy() for one in found if hasattr(one, "detach")]
     if not all(np.isfinite(array).all() for array in arrays):
         raise ValueError("what it learned is no longer finite")
-
-
-def import_quietly(preset: Preset) -> None:
-    """Import what a preset needs, without TensorFlow's notes on start-up."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # The notes come from C++ before that level is read, so only the file descriptor stops them.
-    stderr = os.dup(2)
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-        try:
-            for module in preset.requires:
-                import_module(module)
-            if "torch" in sys.modules:  # which may have been imported before, with other settings
-                sys.modules["torch"].set_num_threads(1)
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)

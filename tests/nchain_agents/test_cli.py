@@ -68,6 +68,22 @@ def test_a_long_chain_is_shown_by_its_ends(
         (("compare", "--small", "nan"), "small must be a finite number, got nan"),
         (("compare", "--out", "{file}"), "out must be a folder to write to, got "),
         (("compare", "--out", "{file}/below"), "out must be a folder to write to, got "),
+        (("compare", "--sweep", "n"), "sweep must be like n=5,10 or slip=0.2, got 'n'"),
+        (("compare", "--sweep", "n=1 n=2"), "sweep must give n once"),
+        (("compare", "n=3"), "compare takes options only, got 'n=3'"),
+        (("compare", "--backend", "x"), "backend must be one of loky, dask, ray, got 'x'"),
+        (("compare", "--scheduler", "nowhere"), "scheduler must be an address like tcp://"),
+        (("train", "q-lerning"), "did you mean q-learning"),
+        (("train", "--steps", "0"), "steps must be an integer of at least 1, got 0"),
+        (("train", "--out", "{file}/x"), "out must be in a folder that is there, got "),
+        (("train", "--env", "NChain-v1"), "env must be an environment of Gymnasium's"),
+        (("evaluate", "{file}"), "is not a saved agent"),
+        (("evaluate", "{file}x"), "No such file"),
+        (("reproduce", "--rounds", "0"), "rounds must be an integer of at least 1, got 0"),
+        (("reproduce", "--seeds", "1"), "seeds must be an integer of at least 2, got 1"),
+        (("reproduce", "--seed", "-1"), "seed must be an integer of at least 0, got -1"),
+        (("reproduce", "--jobs", "-1"), "jobs must be an integer of at least 0, got -1"),
+        (("reproduce", "--out", "{file}"), "out must be a folder to write to, got "),
         (("dance",), "No such command 'dance'"),
     ],
 )
@@ -109,6 +125,112 @@ def test_compare_says_what_it_left_out_and_how_to_get_it(
     assert "missing needs pip install 'nchain-env[sb3]'" in capsys.readouterr().err
 
 
+def test_a_failed_run_is_reported_and_makes_the_exit_code_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture, tmp_path: Path
+) -> None:
+    # a table learner cannot see the numbers that a cart has
+    options = ("--agents", "q-learning", "--env", "CartPole-v1", "--seeds", "1", "--steps", "20")
+    assert nchain(monkeypatch, "compare", *options, "--out", str(tmp_path)) == 1
+    shown = capsys.readouterr().out
+    assert "Failed runs" in shown
+    assert "observations" in shown
+
+
+def test_the_summary_is_printed_as_markdown(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture, tmp_path: Path
+) -> None:
+    options = ("--agents", "q-learning", "--seeds", "2", "--steps", "4000", "--jobs", "1")
+    assert nchain(monkeypatch, "compare", *options, "--markdown", "--out", str(tmp_path)) == 0
+    shown = capsys.readouterr().out
+    assert "## NChain-v0, 4,000 steps, 2 seeds" in shown
+    assert "| q-learning | 3,663.7 | 99.91 | 99.9 to 99.9 |" in shown
+    assert "| optimal policy | 3,665.8 | 100.00 |" in shown
+
+
+def test_a_class_in_the_current_folder_is_compared(tmp_path: Path) -> None:
+    (tmp_path / "my_agents.py").write_text(
+        "import numpy as np\n"
+        "class Backward:\n"
+        "    def __init__(self, env): self.env = env\n"
+        "    def learn(self, total_timesteps):\n"
+        "        self.env.reset()\n"
+        "        for _ in range(total_timesteps): self.env.step(1)\n"
+        "    def predict(self, observation, *, deterministic=False):\n"
+        "        return np.ones_like(observation), None\n"
+    )
+    command = [str(Path(sys.executable).with_name("nchain")), "compare", "--json", "--seeds", "2"]
+    command += ["--agents", "my_agents:Backward", "--steps", "40"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    scores = json.loads(done.stdout)["agents"]["Backward"]["score"]["by_seed"]
+    assert scores == pytest.approx([12.4, 12.4], abs=0.01)
+
+
+def test_a_sweep_is_written_as_people_would(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture, tmp_path: Path
+) -> None:
+    options = ("--agents", "q-learning", "--seeds", "1", "--steps", "100", "--jobs", "1", "--json")
+    swept = ("--sweep", "n=3,4", "slip=0,0.2", "--large", "5")
+    assert nchain(monkeypatch, "compare", *options, *swept, "--out", str(tmp_path)) == 0
+    envs = json.loads(capsys.readouterr().out)["envs"]
+    assert [env["parameters"] for env in envs] == [
+        {"large": 5, "n": n, "slip": slip} for n in (3, 4) for slip in (0, 0.2)
+    ]
+
+
+def test_an_agent_is_trained_saved_and_evaluated(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert nchain(monkeypatch, "train", "--steps", "20000") == 0
+    shown = capsys.readouterr().out
+    assert "return of an episode: 3,663.7 (exactly), score 99.91" in " ".join(shown.split())
+    assert (tmp_path / "q-learning.agent").exists()
+
+    file = str(tmp_path / "q-learning.agent")
+    assert nchain(monkeypatch, "evaluate", file, "--json") == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["agent"] == "QLearning"
+    assert row["env"] == "NChain-v0"
+    assert row["steps"] == 20_000
+    assert row["return"] == pytest.approx(3663.6928, abs=1e-3)
+    assert row["exact"] is True
+    # one episode's return has a standard deviation of about 276
+    assert nchain(monkeypatch, "evaluate", file, "--episodes", "30", "--json") == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["exact"] is False
+    assert row["return"] == pytest.approx(3663.69, abs=5 * 276 / 30**0.5)
+    assert row["standard_error"] == pytest.approx(276 / 30**0.5, rel=0.5)
+    # always forward where a slip is as likely as not: no policy is better than another
+    assert nchain(monkeypatch, "evaluate", file, "--env", "NChain-v0 slip=0.5") == 0
+    assert "-" in capsys.readouterr().out
+
+
+def test_another_environment_of_an_agent_is_named_with_its_parameters(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Capture
+) -> None:
+    file = str(tmp_path / "lake.agent")
+    lake = "FrozenLake-v1 is_slippery=false"
+    options = ("--env", lake, "--steps", "20000", "--out", file)
+    assert nchain(monkeypatch, "train", "q-learning", *options) == 0
+    assert "q-learning on FrozenLake-v1 is_slippery=false" in capsys.readouterr().out
+    assert nchain(monkeypatch, "evaluate", file, "--json") == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["env"] == lake
+    assert row["return"] == pytest.approx(1.0)
+    assert row["score"] == pytest.approx(100.0)
+
+
+def test_training_is_logged_for_tensorboard(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pytest.importorskip("tensorboard", reason="needs the keras extra")
+    logs = tmp_path / "logs"
+    options = ("--steps", "3000", "--out", str(tmp_path / "a"), "--tensorboard", str(logs))
+    assert nchain(monkeypatch, "train", "sarsa", *options) == 0
+    (file,) = logs.iterdir()
+    assert b"rollout/ep_rew_mean" in file.read_bytes()
+
+
 def compared(out: Path, *options: str) -> dict[str, Any]:
     """Run `nchain compare` as a user does: the installed command, in another folder."""
     command = [str(Path(sys.executable).with_name("nchain")), "compare", "--out", str(out)]
@@ -144,7 +266,7 @@ def test_compare_runs_from_the_installed_package(tmp_path: Path) -> None:
 
     # the number of jobs and the order in which runs end change nothing
     compared(tmp_path / "second", "--jobs", "1")
-    for name in ("results.csv", "summary.json", "learning_curves.png"):
+    for name in ("results.csv", "summary.json", "learning_curves.png", "report.html"):
         first, second = (tmp_path / folder / name for folder in ("first", "second"))
         assert first.read_bytes() == second.read_bytes()
 

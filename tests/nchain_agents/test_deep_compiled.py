@@ -1,4 +1,4 @@
-"""The compiled training loop learns what the stepped one learns (JAX only)."""
+"""The compiled training loop learns what the stepped one learns."""
 
 from typing import Any
 
@@ -77,7 +77,6 @@ def environment(env_id: str) -> Any:
     return gym.make(env_id, max_episode_steps=70)
 
 
-@needs_jax
 @pytest.mark.parametrize("env_id", ["NChain-v0", "FrozenLake-v1", "CliffWalking-v1"])
 @pytest.mark.parametrize("parameters", [PLAIN, RICH, ONLINE], ids=["plain", "rich", "online"])
 def test_compiled_and_stepped_go_the_same_way(env_id: str, parameters: dict[str, Any]) -> None:
@@ -92,7 +91,6 @@ def test_compiled_and_stepped_go_the_same_way(env_id: str, parameters: dict[str,
         assert compiled.last_loss == pytest.approx(stepped.last_loss, rel=1e-3)
 
 
-@needs_jax
 def test_it_stops_at_each_episode_for_a_callback_and_changes_nothing() -> None:
     through = KerasDQN(environment("FrozenLake-v1"), compiled=True, seed=3, **RICH).learn(500)
     halted = KerasDQN(environment("FrozenLake-v1"), compiled=True, seed=3, **RICH)
@@ -112,9 +110,42 @@ def test_it_stops_at_each_episode_for_a_callback_and_changes_nothing() -> None:
     assert everything(halted) == everything(stepped)
 
 
+def test_interrupted_it_keeps_what_was_finished_and_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from nchain_agents.deep import compiled
+
+    monkeypatch.setattr(compiled, "_STEPS", 100)
+    agent = KerasDQN(environment("FrozenLake-v1"), compiled=True, seed=3, **PLAIN)
+    agent._begin()
+    program = agent._compiled_program(True)
+    whole, runs = program._compiled_run(False), []
+
+    def interrupted(*arguments: Any) -> Any:
+        runs.append(whole(*arguments))
+        if len(runs) == 2:
+            raise KeyboardInterrupt
+        return runs[-1]
+
+    monkeypatch.setattr(program, "_compiled_run", lambda stop: interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        agent.learn(300)
+    stepped = KerasDQN(environment("FrozenLake-v1"), compiled=False, seed=3, **PLAIN)
+    stepped._begin()
+    stepped._end = 300  # of which the first hundred
+    stepped._train(100, None)
+    assert agent.num_timesteps == 100
+    assert everything(agent) == everything(stepped)
+    assert close(agent, stepped)
+    agent.learn(200)
+    stepped.learn(200)
+    assert everything(agent) == everything(stepped)
+    assert close(agent, stepped)
+
+
 @needs_jax
 def test_agents_that_learn_together_learn_what_each_learns_alone() -> None:
-    from nchain_agents.deep.compiled import learn_together
+    from nchain_agents.deep.together import learn_together
 
     together = [KerasDQN(environment("FrozenLake-v1"), seed=seed, **RICH) for seed in range(4)]
     learn_together(together, 300)
@@ -128,7 +159,7 @@ def test_agents_that_learn_together_learn_what_each_learns_alone() -> None:
 
 @needs_jax
 def test_agents_that_differ_do_not_learn_together() -> None:
-    from nchain_agents.deep.compiled import learn_together
+    from nchain_agents.deep.together import learn_together
 
     agent = KerasDQN("NChain-v0", **PLAIN)
     for others, message in (
@@ -144,7 +175,6 @@ def test_agents_that_differ_do_not_learn_together() -> None:
         learn_together([agent], 0)
 
 
-@needs_jax
 def test_split_numbers_compare_like_the_numbers() -> None:
     from nchain_agents.deep.compiled import _first_above, _split
 
@@ -162,6 +192,5 @@ def test_split_numbers_compare_like_the_numbers() -> None:
 
 def test_what_cannot_be_compiled_says_why() -> None:
     agent = KerasDQN("CartPole-v1", compiled=True, **PLAIN)
-    reason = "env must have a model" if ON_JAX else "KERAS_BACKEND is not 'jax'"
-    with pytest.raises(ValueError, match=f"the training cannot be compiled: {reason}"):
+    with pytest.raises(ValueError, match="the training cannot be compiled: env must have a model"):
         agent.learn(10)

@@ -102,6 +102,25 @@ def test_on_the_slippery_lake_the_median_seed_scores_90(over_seeds: OverSeeds) -
     assert np.median(over_seeds(5, lake_score)) >= 90
 
 
+def balancing(preset: str, seed: int) -> float:
+    """The mean return of the greedy policy over 100 episodes, always from the same starts."""
+    model = trained("cartpole", preset, seed)
+    envs = gym.make_vec(problem("cartpole").env, 100, "sync")
+    observations, _ = envs.reset(seed=1000)
+    returns, going_on = np.zeros(100), np.ones(100, dtype=np.bool_)
+    while going_on.any():
+        actions, _ = model.predict(observations, deterministic=True)
+        observations, rewards, terminated, truncated, _ = envs.step(actions)
+        returns += going_on * rewards
+        going_on &= ~(terminated | truncated)
+    return float(returns.mean())
+
+
+def test_it_balances_the_pole_for_475_of_500_steps_in_4_of_5_seeds(over_seeds: OverSeeds) -> None:
+    returns = over_seeds(5, partial(balancing, "keras-dqn"))
+    assert sum(mean >= 475 for mean in returns) >= 4, returns
+
+
 def learning_curve(name: str, env_id: str, steps: int, seed: int) -> list[float]:
     """Rewards while learning, in ten parts: a step's on the chain, an episode's elsewhere."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

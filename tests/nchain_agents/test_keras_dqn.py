@@ -13,7 +13,8 @@ pytest.importorskip("keras", reason="needs the keras or the jax extra")
 import keras
 
 from nchain_agents import KerasDQN
-from nchain_agents.callbacks import StopAtConvergence
+from nchain_agents.agent import Agent
+from nchain_agents.callbacks import EveryNTimesteps, StopAtConvergence
 from nchain_agents.deep.replay import Batch, Replay
 
 # Keras reads JAX's arrays in a way that NumPy warns about
@@ -174,6 +175,20 @@ def test_learning_in_parts_is_learning_at_once() -> None:
     once = KerasDQN("NChain-v0", **SMALL | constant).learn(150)
     parts = KerasDQN("NChain-v0", **SMALL | constant).learn(63).learn(1).learn(86)
     for ours, theirs in zip(once.network.get_weights(), parts.network.get_weights(), strict=True):
+        assert ours.tobytes() == theirs.tobytes()
+
+
+def test_a_callback_every_n_steps_changes_nothing_that_is_learned() -> None:
+    looked = []
+
+    def look(agent: Agent) -> None:
+        looked.append((agent.num_timesteps, agent.total_reward))
+
+    whole = KerasDQN("NChain-v0", **SMALL).learn(150)
+    parts = KerasDQN("NChain-v0", **SMALL).learn(150, EveryNTimesteps(40, look))
+    assert [step for step, _ in looked] == [40, 80, 120, 150]
+    assert looked[-1][1] == whole.total_reward > 0
+    for ours, theirs in zip(whole.network.get_weights(), parts.network.get_weights(), strict=True):
         assert ours.tobytes() == theirs.tobytes()
 
 

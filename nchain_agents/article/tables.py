@@ -1,0 +1,224 @@
+"""The tutorial's three table learners and their tournament, and the same put right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import gymnasium as gym
+import numpy as np
+
+from nchain_agents.article import figures
+from nchain_agents.article.ends import CutsAreEnds
+from nchain_agents.article.learners import TutorialQLearning
+from nchain_agents.tabular.batch import learn_many
+from nchain_agents.tabular.q_learning import QLearning
+from nchain_agents.tabular.reward_sum import RewardSum
+from nchain_agents.tabular.table_agent import TableAgent
+from nchain_env import chain_mdp
+from nchain_env.mdp import FloatArray, IntArray
+from nchain_env.planning import evaluate_policy, policy_return, value_iteration
+
+Maker = Callable[..., TableAgent]
+Advance = Callable[[int], None]
+
+# The learners by name, as the tutorial has them and put right. The printed rule scales the reward
+# by the learning rate, which the tutorial's code does not.
+_NAIVE = partial(RewardSum, "NChain-v0")
+_TUTORIAL = partial(
+    TutorialQLearning,
+    "NChain-v0",
+    gamma=figures.GAMMA,
+    learning_rate=figures.LEARNING_RATE,
+)
+_SCALED = partial(QLearning, "NChain-v0", gamma=figures.GAMMA, learning_rate=figures.LEARNING_RATE)
+_VISITS = partial(QLearning, "NChain-v0", gamma=figures.GAMMA, learning_rate=1.0, visit_power=0.6)
+
+
+def _three(learner: Maker) -> dict[str, Maker]:
+    makers: tuple[Maker, ...] = (
+        _NAIVE,
+        partial(learner, epsilon=0.0),
+        partial(learner, epsilon=figures.EPSILON),
+    )
+    return dict(zip(figures.TABLES, makers, strict=True))
+
+
+VERSIONS: dict[str, dict[str, Maker]] = {
+    "as written": _three(_TUTORIAL),
+    "scaled reward": _three(_SCALED),
+    "visit-count rates": _three(_VISITS),
+}
+
+
+@dataclass(frozen=True)
+class Tournament:
+    """What came of rounds in which all learners were trained afresh and played one game each.
+
+    Args:
+        names: The learners' names, L of them.
+        q: (R, L, S, A) the tables of R rounds.
+        rewards: (R, L) the total reward of each greedy game.
+        returns: (R, L) the expected return of each greedy policy, exactly.
+    """
+
+    names: tuple[str, ...]
+    q: FloatArray
+    rewards: FloatArray
+    returns: FloatArray
+
+    @property
+    def wins(self) -> tuple[int, ...]:
+        """How many rounds each learner won; among equals the first wins, as in the tutorial."""
+        winners = self.rewards.argmax(axis=1)
+        return tuple(np.bincount(winners, minlength=len(self.names)).tolist())
+
+    @property
+    def forward(self) -> tuple[int, ...]:
+        """In how many rounds each learner's policy was the optimal one, forward everywhere."""
+        return tuple((self.q.argmax(axis=-1) == 0).all(axis=-1).sum(axis=0).tolist())
+
+
+def tournament(
+    makers: dict[str, Maker],
+    rounds: int,
+    episodes: int = figures.EPISODES,
+    seed: int = 0,
+    jobs: int | None = None,
+    advance: Advance = lambda rounds: None,
+) -> Tournament:
+    """Train the learners afresh in each round, and let each play one greedy game.
+
+    Args:
+        makers: The learners by name; each is made with a seed of its own.
+        rounds: How many rounds.
+        episodes: How many episodes each is trained for.
+        seed: Makes it repeatable.
+        jobs: How many learn at a time; None: as many as there are cores.
+        advance: Called with the number of rounds done since the last call.
+    """
+    seeds = np.random.SeedSequence(seed).generate_state(rounds * len(makers) + 1).tolist()
+    game_seed = seeds.pop()
+    agents = [
+        make(seed=seeds[round_ * len(makers) + i])
+        for round_ in range(rounds)
+        for i, make in enumerate(makers.values())
+    ]
+    batch = 5 * len(makers)
+    for start in range(0, len(agents), batch):
+        part = agents[start : start + batch]
+        learn_many(part, episodes * figures.STEPS, jobs)
+        advance(len(part) // len(makers))
+    q = np.array([agent.q for agent in agents])
+    policies = q.argmax(axis=-1)
+    shape = (rounds, len(makers))
+    return Tournament(
+        tuple(makers),
+        q.reshape(*shape, *q.shape[1:]),
+        play(policies, game_seed).reshape(shape),
+        exact_returns(policies).reshape(shape),
+    )
+
+
+def play(policies: IntArray, seed: int) -> FloatArray:
+    """Return the total reward, (N,), of one game of each policy, (N, S)."""
+    games = np.arange(len(policies))
+    envs = gym.make_vec("NChain-v0", num_envs=len(policies))
+    states, _ = envs.reset(seed=seed)
+    total = np.zeros(len(policies))
+    for _ in range(figures.STEPS):
+        states, rewards, _, _, _ = envs.step(policies[games, states])
+        total += rewards
+    envs.close()
+    return total
+
+
+def exact_returns(policies: IntArray) -> FloatArray:
+    """Return the expected return, (N,), of one episode of each policy, (N, S), exactly."""
+    mdp = chain_mdp()
+    few, which = np.unique(policies, axis=0, return_inverse=True)
+    returns = np.array([policy_return(mdp, policy, figures.STEPS) for policy in few])
+    return returns[which.reshape(-1)]
+
+
+def exact_table(name: str) -> FloatArray:
+    """Return what one of the printed tables would be without chance, (S, A).
+
+    The learner without lookahead sums the expected rewards of the policy that was printed; the
+    greedy one has the values of that policy; the one that explores has the optimal values. The
+    latter two are 1 / learning_rate times as large by the tutorial's update.
+    """
+    mdp, printed = chain_mdp(), np.array(figures.TABLES[name])
+    policy, states = printed.argmax(axis=-1), np.arange(len(printed))
+    table = np.zeros_like(printed)
+    rewards = (mdp.probability * mdp.reward).sum(axis=-1)
+    if name == "reward-sum":
+        moves = np.zeros((mdp.num_states, mdp.num_states))
+        for k in range(mdp.next_state.shape[2]):
+            np.add.at(
+                moves,
+                (states, mdp.next_state[states, policy, k]),
+                mdp.probability[states, policy, k],
+            )
+        visits, place = np.zeros(mdp.num_states), mdp.initial
+        for _ in range(figures.STEPS):
+            visits, place = visits + place, place @ moves
+        table[states, policy] = figures.EPISODES * visits * rewards[states, policy]
+    elif name == "greedy-q":
+        table[states, policy] = evaluate_policy(mdp, policy, figures.GAMMA) / figures.LEARNING_RATE
+    else:
+        table = value_iteration(mdp, figures.GAMMA) / figures.LEARNING_RATE
+    return table
+
+
+@dataclass(frozen=True)
+class TimeLimit:
+    """Tables learned where the time limit is a cut, and where it is taken for an end.
+
+    Args:
+        cut: (R, S, A) the tables that bootstrap through it.
+        end: (R, S, A) those that take what follows for nothing.
+        exact_cut: (S, A) the optimal values.
+        exact_end: (S, A) the optimal values if each step in a thousand were the last.
+    """
+
+    cut: FloatArray
+    end: FloatArray
+    exact_cut: FloatArray
+    exact_end: FloatArray
+
+
+def time_limit(
+    rounds: int,
+    episodes: int = figures.EPISODES,
+    seed: int = 0,
+    advance: Advance = lambda rounds: None,
+) -> TimeLimit:
+    """Learn with visit-count rates, with and without bootstrapping at the time limit."""
+    seeds: Sequence[int] = np.random.SeedSequence([seed, 1]).generate_state(rounds).tolist()
+    cut: list[FloatArray] = []
+    end: list[FloatArray] = []
+    for agent_seed in seeds:
+        # the same random numbers for both
+        for tables, env in (
+            (cut, gym.make("NChain-v0")),
+            (end, CutsAreEnds(gym.make("NChain-v0"))),
+        ):
+            agent = QLearning(
+                env,
+                gamma=figures.GAMMA,
+                learning_rate=1.0,
+                visit_power=0.6,
+                epsilon=figures.EPSILON,
+                seed=agent_seed,
+            )
+            tables.append(agent.learn(episodes * figures.STEPS).q.copy())
+        advance(1)
+    mdp, survival = chain_mdp(), 1 - 1 / figures.STEPS
+    return TimeLimit(
+        np.array(cut),
+        np.array(end),
+        value_iteration(mdp, figures.GAMMA),
+        value_iteration(mdp, figures.GAMMA * survival),
+    )

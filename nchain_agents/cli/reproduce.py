@@ -1,0 +1,82 @@
+"""`nchain reproduce`: the articles' experiments, beside their own figures and the exact answer."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+
+def reproduce(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Only see that all runs: little of everything.")
+    ] = False,
+    rounds: Annotated[
+        int | None, typer.Option(help="Rounds of the tournament; by default 100, as the article.")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(help="How often each network is trained; by default 10.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Makes it repeatable.")] = 0,
+    jobs: Annotated[int, typer.Option(help="Trainings at a time; 0 takes every core.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("reproduction"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Reproduce the articles that made NChain known, beside their figures and the exact answer.
+
+    The networks run on Keras's JAX backend where JAX is installed, else on TensorFlow, which takes
+    longer; KERAS_BACKEND chooses.
+    """
+    from dataclasses import replace
+
+    from nchain_env.checks import integer
+
+    for name, value, low in (("rounds", rounds, 1), ("seeds", seeds, 2)):
+        if value is not None:
+            integer(name, value, low)
+    integer("seed", seed, 0)
+    integer("jobs", jobs, 0)
+
+    from nchain_agents.article import page, pictures, run
+    from nchain_agents.article.tables import Advance
+    from nchain_agents.study import files
+
+    scale = run.Scale.quick() if quick else run.Scale()
+    scale = replace(scale, rounds=rounds or scale.rounds, seeds=seeds or scale.seeds)
+    backend = run.keras_backend()
+    files.prepare(out)
+
+    from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    if backend is None:
+        console.print(
+            "left out: the networks, which need pip install 'nchain-env[jax]' (or keras)",
+            markup=False,
+            highlight=False,
+        )
+    columns = (SpinnerColumn(), *Progress.get_default_columns(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+
+        def track(what: str, total: int) -> Advance:
+            task = progress.add_task(what, total=total)
+            return lambda done: progress.advance(task, done)
+
+        result = run.reproduce(scale, seed, jobs or os.cpu_count() or 1, backend, track)
+
+    data = page.as_data(result)
+    text = json.dumps(data, indent=2, allow_nan=False)
+    files.write_text(out / "reproduce.json", text + "\n")
+    drawn = pictures.draw(out, result)
+    written = page.sections(result)
+    page.write_markdown(out / "reproduce.md", result, written)
+    if as_json:
+        print(json.dumps(data))
+        return
+    page.show(Console(), result, written)
+    names = ", ".join(("reproduce.json", "reproduce.md", *drawn))
+    console.print(f"written to {out}: {names}", markup=False, highlight=False, soft_wrap=True)

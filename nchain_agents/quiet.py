@@ -1,0 +1,25 @@
+"""Imports of large libraries without their notes on start-up."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from importlib import import_module
+
+
+def import_quietly(modules: Iterable[str]) -> None:
+    """Import modules, without TensorFlow's notes on start-up; torch gets one thread."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # The notes come from C++ before that level is read, so only the file descriptor stops them.
+    stderr = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            for module in modules:
+                import_module(module)
+            if "torch" in sys.modules:  # which may have been imported before, with other settings
+                sys.modules["torch"].set_num_threads(1)
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)

@@ -1,0 +1,116 @@
+"""What a comparison says in figures: one table of text for each environment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+from typing import Any, NamedTuple
+
+from matplotlib.ticker import EngFormatter
+
+from nchain_agents.study.comparison import Comparison
+
+HEADER = (
+    "agent",
+    "return",
+    "score",
+    "95\u00a0% interval",
+    "optimal from",
+    "steps/s",
+    "vs best",
+)
+
+
+class Overview(NamedTuple):
+    """The table of one environment, as text."""
+
+    title: str
+    rows: Sequence[Sequence[str]]  # one an agent, as HEADER
+    references: Sequence[Sequence[str]]  # the optimal and the random policy
+    note: str
+
+
+def overviews(comparison: Comparison) -> list[Overview]:
+    """Return one table for each environment."""
+    summary, study = comparison.summary, comparison.study
+    return [
+        _overview(comparison, section, env.label)
+        for section, env in zip(summary.get("envs", [summary]), study.envs, strict=True)
+    ]
+
+
+def _overview(comparison: Comparison, section: dict[str, Any], label: str) -> Overview:
+    study = comparison.study
+    digits = return_digits(section)
+    rows = [
+        (
+            agent,
+            number(about["return"]["iqm"], digits),
+            number(about["score"]["iqm"], ".2f"),
+            interval_text(about["score"]["interval"]),
+            _optimal_from(about["optimal_from"]) if section["exact"] else "-",
+            EngFormatter(places=1, sep="")(_speed(comparison, label, agent)),
+            _separated(section["best"], agent),
+        )
+        for agent, about in section["agents"].items()
+    ]
+    optimum = section["optimal_return"]
+    best = "optimal policy" if section["exact"] else "solved"
+    references = [
+        (best, number(optimum, digits), "100.00"),
+        ("uniformly random", number(section["random_return"], digits), "0.00"),
+    ]
+    if optimum is None:
+        references.pop(0)
+    seeds = "1 seed" if study.seeds == 1 else f"{study.seeds} seeds"
+    how = (
+        "computed exactly"
+        if section["exact"]
+        else f"estimated by {study.episodes} episodes, as the environment has no model"
+    )
+    note = (
+        f"return: expected return of an episode of the learned greedy policy, {how}; score: 100 = "
+        f"{best}, 0 = uniformly random; both are interquartile means over the seeds, with the "
+        "score's 95 % bootstrap interval; optimal from: the step from which the policy stays "
+        "optimal for the agent's discount, median of the seeds; vs best: the p-value "
+        "of a permutation test where it is below 5 %"
+    )
+    failed = sum(failure["env"] == label for failure in comparison.failures)
+    if failed:
+        note += f"; {failed} of its runs FAILED and are left out"
+    return Overview(f"{label}, {study.steps:,} steps, {seeds}", rows, references, note)
+
+
+def return_digits(section: dict[str, Any]) -> str:
+    """Return how the returns of an environment are written, by the size they have."""
+    known = [section["random_return"], section["optimal_return"] or 0.0]
+    return ",.1f" if max(map(abs, known)) >= 10 else ".4f"
+
+
+def number(value: float | None, form: str) -> str:
+    """Return a number as text, a dash where there is none."""
+    return "-" if value is None else format(value, form)
+
+
+def interval_text(ends: tuple[float, float] | None) -> str:
+    """Return the ends of an interval as text, a dash where there is none."""
+    return "-" if ends is None else f"{ends[0]:.1f} to {ends[1]:.1f}"
+
+
+def _optimal_from(steps: list[int | None]) -> str:
+    """Return the median over the seeds, in which never is later than ever."""
+    ordered = sorted(steps, key=lambda step: float("inf") if step is None else step)
+    middle = ordered[len(ordered) // 2]
+    return "never" if middle is None else f"{middle:,}"
+
+
+def _speed(comparison: Comparison, label: str, agent: str) -> float:
+    rows = [row for row in comparison.timing if (row["env"], row["agent"]) == (label, agent)]
+    return float(median(row["steps_per_second"] for row in rows))
+
+
+def _separated(best: dict[str, Any], agent: str) -> str:
+    if agent == best["agent"]:
+        return "best"
+    than = best["than"][agent]
+    return f"p={than['p_value']:.2g}" if than["separated"] else "no"

@@ -1,0 +1,137 @@
+"""What agents do in each state, and on how many seeds, beside what is optimal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from nchain_agents.study.comparison import Results
+from nchain_env.mdp import BoolArray, FloatArray
+
+# More states than this are counted, not shown one by one.
+SHOWN_STATES = 30
+_FORWARD, _BACKWARD = 0, 1
+
+
+class Cell(NamedTuple):
+    """What an agent does in one state."""
+
+    sign: str  # an arrow, or nothing
+    text: str  # "4/5": on how many of the seeds
+    kind: str  # "forward", "backward" or "optimal": what the share is of
+    share: float  # from 0 to 1
+    words: str
+
+
+class Row(NamedTuple):
+    """What an agent, or the optimal policy, does in every state."""
+
+    name: str
+    cells: Sequence[Cell]
+
+
+class AgreementRow(NamedTuple):
+    """In how many of the states an agent's policy is optimal."""
+
+    name: str
+    states: str  # median of the seeds
+    share: str
+
+
+def arrows(entries: Sequence[Results], optimal: Mapping[float, FloatArray]) -> list[Row]:
+    """Return arrows along the chain: the optimal policies first, then each agent's.
+
+    Args:
+        entries: Runs that have policies.
+        optimal: Q* by discount.
+    """
+    rows = []
+    for gamma, q in optimal.items():
+        best = _optimal_actions(q)
+        cells = [_optimal_arrow(s, allowed) for s, allowed in enumerate(best)]
+        rows.append(Row(f"optimal (gamma = {gamma:g})", cells))
+    for results in entries:
+        chosen = _policies(results)  # (seeds, S)
+        forward = (chosen == _FORWARD).sum(axis=0)
+        rows.append(
+            Row(
+                results.agent,
+                [_arrow(s, int(count), len(chosen)) for s, count in enumerate(forward)],
+            )
+        )
+    return rows
+
+
+def agreement(entries: Sequence[Results], optimal: Mapping[float, FloatArray]) -> list[Row]:
+    """Return how many seeds do in each state what is optimal for the agent's discount."""
+    rows = []
+    for results in entries:
+        right = _right(results, optimal)
+        if right is None:
+            continue
+        seeds = len(right)
+        cells = [
+            Cell(
+                "",
+                f"{count}/{seeds}",
+                "optimal",
+                count / seeds,
+                f"state {s}: optimal on {count} of {seeds}",
+            )
+            for s, count in enumerate(right.sum(axis=0).tolist())
+        ]
+        rows.append(Row(results.agent, cells))
+    return rows
+
+
+def counted(entries: Sequence[Results], optimal: Mapping[float, FloatArray]) -> list[AgreementRow]:
+    """Return in how many states each agent does what is optimal, where they are too many."""
+    rows = []
+    for results in entries:
+        right = _right(results, optimal)
+        if right is not None:
+            states = float(np.median(right.sum(axis=1)))
+            total = right.shape[1]
+            share = f"{states / total:.1%}"
+            rows.append(AgreementRow(results.agent, f"{states:,.0f} of {total:,}", share))
+    return rows
+
+
+def _right(results: Results, optimal: Mapping[float, FloatArray]) -> BoolArray | None:
+    """Return whether each seed's action is an optimal one in each state, (seeds, S)."""
+    gamma = results.runs[0].gamma
+    if gamma is None:
+        return None
+    best, chosen = _optimal_actions(optimal[gamma]), _policies(results)
+    return np.asarray(best[np.arange(len(best)), chosen], dtype=np.bool_)
+
+
+def _policies(results: Results) -> FloatArray:
+    return np.array([run.policy for run in results.runs])
+
+
+def _optimal_actions(q: FloatArray) -> BoolArray:
+    """Return which actions are as good as any, (S, A); rounding sets none apart."""
+    best = q.max(axis=1, keepdims=True)
+    return np.asarray(q >= best - 1e-9 * np.maximum(1.0, abs(best)), dtype=np.bool_)
+
+
+def _optimal_arrow(state: int, allowed: BoolArray) -> Cell:
+    if allowed.all():
+        return Cell("↔", "", "optimal", 0.0, f"state {state}: either")
+    forward = bool(allowed[_FORWARD])
+    return _pointing(state, forward, "", 1.0, "forward" if forward else "backward")
+
+
+def _arrow(state: int, forward: int, seeds: int) -> Cell:
+    most = max(forward, seeds - forward)
+    ahead = 2 * forward >= seeds
+    name = "forward" if ahead else "backward"
+    return _pointing(state, ahead, f"{most}/{seeds}", most / seeds, f"{name} on {most} of {seeds}")
+
+
+def _pointing(state: int, forward: bool, text: str, share: float, words: str) -> Cell:
+    kind = "forward" if forward else "backward"
+    return Cell("→" if forward else "←", text, kind, share, f"state {state}: {words}")

@@ -1,0 +1,223 @@
+"""What the page says of one environment."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from markupsafe import Markup
+
+from nchain_agents.evaluation import ExactYardstick
+from nchain_agents.study import pictures, policies
+from nchain_agents.study.comparison import Comparison
+from nchain_agents.study.overview import HEADER, Overview, number, return_digits
+from nchain_agents.study.plan import EnvChoice
+from nchain_agents.study.svg import inline
+from nchain_env.env import NChainEnv
+from nchain_env.mdp import FloatArray
+from nchain_env.planning import policy_iteration
+
+# Up to here values are shown state by state.
+_STATES, _ACTIONS = 20, 6
+# Below this the permutation test has no p-value under 5 %: 2 / (6 over 3) = 0.1.
+_TELLING_SEEDS = 4
+_LAST = ("optimal from", "vs best")  # columns of HEADER
+_SIGNS = "○□△◇▽◁▷"  # the markers of `pictures.values`
+
+# What each colour of the pictures is in the page: a variable, which is another at night.
+_COLOURS = {
+    **{colour: f"var(--c{i})" for i, colour in enumerate(pictures.COLOURS)},
+    pictures.INK: "var(--ink)",
+    pictures.MUTED: "var(--muted)",
+}
+
+
+class Table(NamedTuple):
+    """A table of text."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    references: Sequence[Sequence[str]] = ()
+
+
+class Figure(NamedTuple):
+    """A picture in the page."""
+
+    picture: Markup
+    caption: str
+    more: str = ""
+
+
+class Section:
+    """What the page says of one environment."""
+
+    def __init__(
+        self, comparison: Comparison, env: EnvChoice, place: int, overview: Overview
+    ) -> None:
+        self._comparison, self._env = comparison, env
+        self.id, self.label = f"env-{place}", env.label
+        summary = comparison.summary
+        self.about: dict[str, Any] = summary.get("envs", [summary])[place]
+        self._overview = overview
+        self._entries = [entry for entry in comparison.of_env(env) if entry.runs]
+
+    @property
+    def table(self) -> Table:
+        """The figures of each agent, without speeds."""
+        header = (*HEADER[:4], "reward/step", "regret", "|Q - Q*|", *_LAST)
+        rows = []
+        for row, about in zip(self._overview.rows, self.about["agents"].values(), strict=True):
+            shown = dict(zip(HEADER, row, strict=True))
+            q_error = about["q_error"]["iqm"]
+            shown["reward/step"] = number(about["reward_per_step"]["iqm"], ".3f")
+            shown["regret"] = number(about["regret"]["iqm"], ",.0f")
+            shown["|Q - Q*|"] = "-" if q_error is None else pictures.rounded(q_error)
+            rows.append([shown[name] for name in header])
+        references = [(*row, *[""] * (len(header) - len(row))) for row in self._overview.references]
+        return Table(header, rows, references)
+
+    @property
+    def headline(self) -> list[str]:
+        """The answer in a few sentences."""
+        best, agents = self.about["best"], self.about["agents"]
+        if best is None:
+            return ["No run came to its end here."]
+        returns = {name: about["return"]["iqm"] for name, about in agents.items()}
+        most, optimal = returns[best["agent"]], self.about["optimal_return"]
+        score = agents[best["agent"]]["score"]["iqm"]
+        first = [name for name, earned in returns.items() if math.isclose(earned, most)]
+        earned = f"{_enumerated(first)} {'earns' if len(first) == 1 else 'earn'} most:"
+        digits = return_digits(self.about)
+        earned += f" {most:{digits}} an episode"
+        if optimal is not None:
+            goal = "the optimum is" if self.about["exact"] else "it counts as solved from"
+            earned += f" ({goal} {optimal:{digits}})"
+        if score is not None:
+            earned += f", a score of {score:.2f}"
+        said = [f"{earned}."]
+        others = {name: than for name, than in best["than"].items() if name not in first}
+        worse = [name for name, than in others.items() if than["separated"]]
+        unclear = [name for name in others if name not in worse]
+        if worse:
+            said.append(f"Behind by more than chance: {_enumerated(worse)}.")
+        if unclear:
+            said.append(
+                f"Not told apart from {best['agent']} by these seeds: {_enumerated(unclear)}."
+            )
+            if self._comparison.study.seeds < _TELLING_SEEDS:
+                said.append(f"Fewer than {_TELLING_SEEDS} seeds never tell two agents apart.")
+        return said
+
+    @property
+    def failed(self) -> int:
+        """How many runs failed here."""
+        return sum(failure["env"] == self.label for failure in self._comparison.failures)
+
+    @property
+    def curves(self) -> Iterator[Figure]:
+        """The measures over the steps."""
+        best = "the optimal policy" if self.exact else "a policy that solves it"
+        bands = "Lines: median of the seeds; bands: worst to best."
+        measures = [
+            (pictures.RETURN, bands),
+            (pictures.REGRET, f"What {best} would have earned more while learning."),
+        ]
+        if self.exact and not self._state_by_state:
+            measures.append((pictures.Q_ERROR, bands))
+        for measure, caption in measures:
+            picture = pictures.curves(self._comparison, self._env, measure)
+            if picture is not None:
+                name = f"{self.id}-{measure.name.replace('_', '-')}"
+                yield Figure(inline(picture, name, _COLOURS), f"{measure.title}. {caption}")
+
+    @property
+    def values(self) -> Iterator[Figure]:
+        """Q against Q*, a picture for each agent that has both."""
+        if not self._state_by_state:
+            return
+        for i, entry in enumerate(self._entries):
+            gamma = entry.runs[0].gamma
+            if gamma is None or any(run.q is None for run in entry.runs):
+                continue
+            picture = pictures.values(entry, self._optimal[gamma], self.actions)
+            error = self.about["agents"][entry.agent]["q_error"]["iqm"]
+            more = f"gamma = {gamma:g}, off by up to {pictures.rounded(error)}"
+            yield Figure(inline(picture, f"{self.id}-q-{i}", _COLOURS), entry.agent, more)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether the pictures of values are wide."""
+        return any(map(pictures.crowded, self._optimal.values()))
+
+    @property
+    def without_values(self) -> str:
+        """The agents that have no table to set against Q*."""
+        names = [
+            entry.agent
+            for entry in self._entries
+            if entry.runs[0].gamma is None or any(run.q is None for run in entry.runs)
+        ]
+        return _enumerated(names)
+
+    @property
+    def signs(self) -> list[tuple[int, str, str]]:
+        """The marker of each action in the pictures of values: its colour, its shape, its name."""
+        return [(a, _SIGNS[a % len(_SIGNS)], name) for a, name in enumerate(self.actions)]
+
+    @property
+    def policy_rows(self) -> list[policies.Row]:
+        """What each agent does in each state, where that can be shown."""
+        if self._mdp is None or self._mdp.num_states > policies.SHOWN_STATES:
+            return []
+        show = policies.arrows if self.is_chain else policies.agreement
+        return show(self._entries, self._optimal) if self._entries else []
+
+    @property
+    def counted_rows(self) -> list[policies.AgreementRow]:
+        """In how many states each agent acts optimally, where they are too many to show."""
+        if self._mdp is None or self._mdp.num_states <= policies.SHOWN_STATES:
+            return []
+        return policies.counted(self._entries, self._optimal)
+
+    @property
+    def exact(self) -> bool:
+        """Whether the environment has a model, and so exact answers."""
+        return self._mdp is not None
+
+    @cached_property
+    def is_chain(self) -> bool:
+        """Whether it is a chain, where policies are arrows."""
+        return isinstance(self._env.make().unwrapped, NChainEnv)
+
+    @cached_property
+    def actions(self) -> list[str]:
+        """What the actions are called."""
+        assert self._mdp is not None
+        if self.is_chain:
+            return ["forward", "backward"]
+        return [f"action {a}" for a in range(self._mdp.num_actions)]
+
+    @property
+    def _mdp(self) -> Any:
+        yardstick = self._comparison.yardsticks[self.label]
+        return yardstick.mdp if isinstance(yardstick, ExactYardstick) else None
+
+    @property
+    def _state_by_state(self) -> bool:
+        mdp = self._mdp
+        return mdp is not None and mdp.num_states <= _STATES and mdp.num_actions <= _ACTIONS
+
+    @cached_property
+    def _optimal(self) -> dict[float, FloatArray]:
+        """Q* for each discount that an agent learned for."""
+        gammas = [entry.runs[0].gamma for entry in self._entries]
+        return {
+            gamma: policy_iteration(self._mdp, gamma)[1]
+            for gamma in sorted({gamma for gamma in gammas if gamma is not None})
+        }
+
+
+def _enumerated(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
