@@ -48,7 +48,7 @@ def _overview(comparison: Comparison, section: dict[str, Any], label: str) -> Ov
             number(about["return"]["iqm"], digits),
             number(about["score"]["iqm"], ".2f"),
             interval_text(about["score"]["interval"]),
-            _optimal_from(about["optimal_from"]) if section["exact"] else "-",
+            _optimal_from(about["optimal_from"]),
             EngFormatter(places=1, sep="")(_speed(comparison, label, agent)),
             _separated(section["best"], agent),
         )
@@ -97,8 +97,10 @@ def interval_text(ends: tuple[float, float] | None) -> str:
     return "-" if ends is None else f"{ends[0]:.1f} to {ends[1]:.1f}"
 
 
-def _optimal_from(steps: list[int | None]) -> str:
+def _optimal_from(steps: list[int | None] | None) -> str:
     """Return the median over the seeds, in which never is later than ever."""
+    if steps is None:
+        return "-"
     ordered = sorted(steps, key=lambda step: float("inf") if step is None else step)
     middle = ordered[len(ordered) // 2]
     return "never" if middle is None else f"{middle:,}"
