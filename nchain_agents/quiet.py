@@ -18,6 +18,8 @@ def import_quietly(modules: Iterable[str]) -> None:
         try:
             for module in modules:
                 import_module(module)
+            if "tensorflow" in sys.modules:  # it says more when it first looks for devices
+                sys.modules["tensorflow"].config.list_physical_devices()
             if "torch" in sys.modules:  # which may have been imported before, with other settings
                 sys.modules["torch"].set_num_threads(1)
         finally:

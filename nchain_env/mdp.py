@@ -167,7 +167,7 @@ class TabularMDP:
         Wrappers are looked through; what they change about observations or rewards is not seen.
 
         Args:
-            env: An environment such as NChain-v0, FrozenLake-v1, Taxi-v3 or CliffWalking-v1.
+            env: An environment such as NChain-v0, FrozenLake-v1, Taxi-v4 or CliffWalking-v1.
 
         Raises:
             ValueError: The environment has no such model.

@@ -115,9 +115,9 @@ def cartpole(result: Reproduction) -> Section:
         ),
         "As written, a fallen pole is worth as much as what the network imagines after it, so the"
         " values grow without bound and nothing is learned. Without exploration the learner never"
-        " sees what it did not try. How far the others come differs from seed to seed. The time"
-        " limit of 500 steps is a cut, as on the chain; what it is taken for can matter only once"
-        " episodes last that long.",
+        " sees what it did not try. With exploration alone, how far it comes differs from seed to"
+        " seed. The time limit of 500 steps is a cut, as on the chain; what it is taken for can"
+        " matter only once episodes last that long.",
         ("cartpole.png",),
     )
 

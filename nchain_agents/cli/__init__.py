@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
@@ -28,6 +29,9 @@ _INTERRUPTED = 130
 
 def run() -> None:
     """Run the command line; bad input is one line and exit code 2."""
+    # so that a user's own module is found where the command is run, as with `python -m`
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
     try:
         code = app(standalone_mode=False)
         if code == _INTERRUPTED:

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def compare(
-    sweep_more: Annotated[list[str] | None, typer.Argument(hidden=True, metavar="")] = None,
+    sweep_more: Annotated[
+        list[str] | None, typer.Argument(hidden=True, metavar="NAME=VALUE,...")
+    ] = None,
     agents: Annotated[
         str | None,
         typer.Option(

@@ -117,7 +117,7 @@ def plan(
     envs = environments(env_id, {**given, **(parameters or {})}, sweep or {})
     known = presets_for(env_id, envs[0].parameters)
     if agents is None:
-        agents = [one for one in known.values() if one.installed and not one.by_name_only]
+        agents = [one.name for one in known.values() if one.installed and not one.by_name_only]
     return Study(chosen(agents, known), envs, seeds, steps, episodes)
 
 

@@ -169,7 +169,11 @@ class Comparison:
                     "reward_per_step": _spread([results.final("reward_per_step")], rng),
                     "regret": _spread([results.final("regret")], rng),
                     "q_error": _spread([results.final("q_error")], rng),
-                    "optimal_from": [run.optimal_from for run in results.runs],
+                    "optimal_from": (
+                        None  # not known without a model or a discount
+                        if results.runs[0].final.optimal is None
+                        else [run.optimal_from for run in results.runs]
+                    ),
                 }
                 for results in agents
             },

@@ -25,6 +25,7 @@ _ONE_THREAD = {
     "TF_NUM_INTRAOP_THREADS": "1",
     "TF_NUM_INTEROP_THREADS": "1",
 }
+_QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
 class EndedError(Exception):
@@ -39,7 +40,7 @@ class Interpreter:
             [sys.executable, "-m", __name__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, **_ONE_THREAD, "PYTHONPATH": os.pathsep.join(sys.path)},
+            env={**_QUIET, **os.environ, **_ONE_THREAD, "PYTHONPATH": os.pathsep.join(sys.path)},
         )
 
     def call(self, function: bytes, time_limit: float | None = None) -> Any:

@@ -17,7 +17,7 @@ HEADER = (
     "95\u00a0% interval",
     "optimal from",
     "steps/s",
-    "separated from best",
+    "vs best",
 )
 
 
@@ -48,7 +48,7 @@ def _overview(comparison: Comparison, section: dict[str, Any], label: str) -> Ov
             number(about["return"]["iqm"], digits),
             number(about["score"]["iqm"], ".2f"),
             interval_text(about["score"]["interval"]),
-            _optimal_from(about["optimal_from"]) if section["exact"] else "-",
+            _optimal_from(about["optimal_from"]),
             EngFormatter(places=1, sep="")(_speed(comparison, label, agent)),
             _separated(section["best"], agent),
         )
@@ -72,7 +72,7 @@ def _overview(comparison: Comparison, section: dict[str, Any], label: str) -> Ov
         f"return: expected return of an episode of the learned greedy policy, {how}; score: 100 = "
         f"{best}, 0 = uniformly random; both are interquartile means over the seeds, with the "
         "score's 95 % bootstrap interval; optimal from: the step from which the policy stays "
-        "optimal for the agent's discount, median of the seeds; separated from best: the p-value "
+        "optimal for the agent's discount, median of the seeds; vs best: the p-value "
         "of a permutation test where it is below 5 %"
     )
     failed = sum(failure["env"] == label for failure in comparison.failures)
@@ -97,8 +97,10 @@ def interval_text(ends: tuple[float, float] | None) -> str:
     return "-" if ends is None else f"{ends[0]:.1f} to {ends[1]:.1f}"
 
 
-def _optimal_from(steps: list[int | None]) -> str:
+def _optimal_from(steps: list[int | None] | None) -> str:
     """Return the median over the seeds, in which never is later than ever."""
+    if steps is None:
+        return "-"
     ordered = sorted(steps, key=lambda step: float("inf") if step is None else step)
     middle = ordered[len(ordered) // 2]
     return "never" if middle is None else f"{middle:,}"

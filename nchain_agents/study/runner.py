@@ -70,11 +70,18 @@ class Workers:
                 cores = _ray(stack, self.scheduler)
             else:
                 cores = os.cpu_count() or 1
-            stack.enter_context(joblib.parallel_config(self.backend, n_jobs=self.jobs or cores))
-            # Each run is handed out and comes back by itself: none waits for others to be kept.
-            parallel = joblib.Parallel(return_as="generator_unordered", batch_size=1)
+            jobs = self.jobs or cores
+            stack.enter_context(joblib.parallel_config(self.backend, n_jobs=jobs))
             make = joblib.delayed(partial(_make, os.getpid(), self.time_limit))
-            yield from parallel(make(*_sent(task)) for task in tasks)
+            calls = [make(*_sent(task)) for task in tasks]
+            # Each run is handed out and comes back by itself: none waits for others to be kept.
+            if self.backend != "ray":
+                parallel = joblib.Parallel(return_as="generator_unordered", batch_size=1)
+                yield from parallel(calls)
+                return
+            # Ray's workers give nothing before they have given all, so they get little at a time.
+            for first in range(0, len(calls), jobs):
+                yield from joblib.Parallel(batch_size=1)(calls[first : first + jobs])
 
 
 def _dask(stack: ExitStack, scheduler: str | None, jobs: int) -> int:

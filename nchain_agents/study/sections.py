@@ -23,7 +23,7 @@ from nchain_env.planning import policy_iteration
 _STATES, _ACTIONS = 20, 6
 # Below this the permutation test has no p-value under 5 %: 2 / (6 over 3) = 0.1.
 _TELLING_SEEDS = 4
-_LAST = ("optimal from", "separated from best")  # columns of HEADER
+_LAST = ("optimal from", "vs best")  # columns of HEADER
 _SIGNS = "○□△◇▽◁▷"  # the markers of `pictures.values`
 
 # What each colour of the pictures is in the page: a variable, which is another at night.

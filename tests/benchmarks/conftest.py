@@ -29,7 +29,7 @@ HEAD = """\
 
 How fast this package is beside others, measured on one machine in one run:
 
-```bash
+```console
 pip install -c constraints.txt -e ".[all,dev,bench]"
 pip install -c constraints.txt sbx-rl
 pytest tests/benchmarks -m slow -s --benchmark-table docs/benchmarks.md

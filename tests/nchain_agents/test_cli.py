@@ -147,6 +147,24 @@ def test_the_summary_is_printed_as_markdown(
     assert "| optimal policy | 3,665.8 | 100.00 |" in shown
 
 
+def test_a_class_in_the_current_folder_is_compared(tmp_path: Path) -> None:
+    (tmp_path / "my_agents.py").write_text(
+        "import numpy as np\n"
+        "class Backward:\n"
+        "    def __init__(self, env): self.env = env\n"
+        "    def learn(self, total_timesteps):\n"
+        "        self.env.reset()\n"
+        "        for _ in range(total_timesteps): self.env.step(1)\n"
+        "    def predict(self, observation, *, deterministic=False):\n"
+        "        return np.ones_like(observation), None\n"
+    )
+    command = [str(Path(sys.executable).with_name("nchain")), "compare", "--json", "--seeds", "2"]
+    command += ["--agents", "my_agents:Backward", "--steps", "40"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    scores = json.loads(done.stdout)["agents"]["Backward"]["score"]["by_seed"]
+    assert scores == pytest.approx([12.4, 12.4], abs=0.01)
+
+
 def test_a_sweep_is_written_as_people_would(
     monkeypatch: pytest.MonkeyPatch, capsys: Capture, tmp_path: Path
 ) -> None:

@@ -114,7 +114,7 @@ def test_the_error_of_the_table_and_the_first_optimal_step_are_known(small: Comp
     first = [point.step for point in run.checkpoints if point.step >= run.optimal_from]
     assert all(point.optimal for point in run.checkpoints if point.step in first)
     # one without a discount has no optimal policy to learn, and one without values no error
-    assert fixed.runs[0].optimal_from is None
+    assert small.summary["agents"]["Fixed"]["optimal_from"] is None
     assert np.isnan(fixed.runs[0].final.q_error)
 
 

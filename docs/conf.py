@@ -1,0 +1,155 @@
+"""Sphinx's settings, and what this site adds to it."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+import subprocess
+import sys
+from importlib import import_module
+from typing import Any, ClassVar
+
+import latex2mathml.converter
+from docutils import nodes
+from docutils.statemachine import StringList
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+import nchain_env
+
+project = "NChain-v0"
+author = copyright = "The NChain developers"
+version = release = nchain_env.__version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+exclude_patterns = ["_build"]
+
+html_math_renderer = "mathml"
+html_theme = "furo"
+html_title = "NChain-v0"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_copy_source = False
+html_show_sphinx = False
+pygments_style, pygments_dark_style = "friendly", "github-dark"
+
+# Docstrings here write code in single backticks.
+default_role = "code"
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+python_maximum_signature_line_length = 88
+python_use_unqualified_type_names = True
+napoleon_use_ivar = True
+napoleon_use_rtype = False
+# The names of types, not the long unions that they stand for.
+_arrays = ["BoolArray", "FloatArray", "IntArray", "Strata", "npt.ArrayLike"]
+_others = ["Callback", "Compiled", "Env", "EpsilonLike", "InitialQ", "Model", "TransitionDict"]
+autodoc_type_aliases = {name: name for name in _arrays + _others}
+nitpicky = True
+# Types of others, which are linked to only over the network, and names of the code's own types.
+nitpick_ignore_regex = [
+    (r"py:.*", r"(np|npt|numpy|gym|gymnasium|os|pathlib|typing|collections|array|keras)\..*"),
+    (r"py:.*", "|".join(map(re.escape, autodoc_type_aliases))),
+    (r"py:class", r"nchain_agents\.(presets\.Preset|study\.(plan\.Study|run\.Run))"),
+    (
+        r"py:class",
+        r"(Any|Path|Self|Generator|PathLike|ndarray|Space|Discrete|AutoresetMode|Rule|Preset|Study|Run|EnvChoice)",
+    ),
+    (r"py:(class|exc)", r"(ResetNeeded|DependencyNotInstalled|EpisodeOverError)"),
+    (r"py:exc", r"gymnasium\.error\..*"),
+]
+
+
+def write_formula(writer: Any, node: Any) -> None:
+    """Write a formula as MathML, which browsers draw without scripts and without a network."""
+    block = isinstance(node, nodes.math_block)
+    formula = latex2mathml.converter.convert(node.astext(), display="block" if block else "inline")
+    writer.body.append(f'<div class="math">{formula}</div>' if block else formula)
+    raise nodes.SkipNode
+
+
+class Docstring(SphinxDirective):  # type: ignore[misc]
+    """Put the sections of a docstring in Markdown into the page: `{docstring} module.name`."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Return what the docstring says."""
+        module, _, name = self.arguments[0].rpartition(".")
+        text = inspect.getdoc(getattr(import_module(module), name)) or ""
+        sections = text[text.index("## ") :]  # a summary before them would come after them
+        parent = nodes.section()
+        lines = StringList(sections.splitlines(), source=self.arguments[0])
+        self.state.nested_parse(lines, 0, parent, match_titles=True)
+        children: list[nodes.Node] = parent.children
+        return children
+
+
+class Help(SphinxDirective):  # type: ignore[misc]
+    """Put the help of a command into the page: `{help} nchain compare`."""
+
+    required_arguments, final_argument_whitespace = 1, True
+    environment: ClassVar = {"TERM": "dumb", "COLUMNS": "86", "NO_COLOR": "1"}
+
+    def run(self) -> list[nodes.Node]:
+        """Return what the command prints."""
+        program, *words = self.arguments[0].split()
+        code = f"from nchain_agents.cli import app; app(prog_name={program!r})"
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words, "--help"],
+            check=True,
+            capture_output=True,
+            text=True,
+            env={**os.environ, **self.environment, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        said = "\n".join(line.rstrip() for line in done.stdout.strip().splitlines())
+        return [nodes.literal_block(said, said, language="text")]
+
+
+_properties: dict[str, list[str]] = {}
+
+
+def as_restructured_text(
+    app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]
+) -> None:
+    """Keep Sphinx from reading more into a docstring than it says, as in |q - q*|."""
+    if "## Description" in lines:  # it has a page of its own
+        del lines[lines.index("## Description") :]
+    for i, line in enumerate(lines):
+        parts = line.split("`")
+        parts[::2] = [re.sub(r"([|*]|_\b)", r"\\\1", part) for part in parts[::2]]
+        lines[i] = "`".join(parts)
+    if what == "property":  # Napoleon would take what is before a colon for its type
+        _properties[name] = lines[:]
+        lines.clear()
+
+
+def with_properties(
+    app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]
+) -> None:
+    """Put back what was kept from Napoleon."""
+    lines.extend(_properties.pop(name, []))
+
+
+def with_names_of_types(
+    app: Sphinx, what: str, name: str, thing: Any, options: Any, signature: str, returns: str
+) -> tuple[str, str]:
+    """Say `Env | str`, which Sphinx 9 gives as `TypeAliasForwardRef('Env') | str`."""
+    short = [
+        text and re.sub(r"TypeAliasForwardRef\('([\w.]+)'\)", r"\1", text)
+        for text in (signature, returns)
+    ]
+    return short[0], short[1]
+
+
+def setup(app: Sphinx) -> None:
+    """Add them."""
+    app.add_html_math_renderer("mathml", (write_formula, None), (write_formula, None))
+    app.add_directive("docstring", Docstring)
+    app.add_directive("help", Help)
+    app.connect("autodoc-process-docstring", as_restructured_text, priority=100)
+    app.connect("autodoc-process-docstring", with_properties, priority=900)
+    app.connect("autodoc-process-signature", with_names_of_types)
