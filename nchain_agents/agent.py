@@ -335,7 +335,8 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, npt.N
         newer = header["format"] > _FORMAT
         _ = [header[name] for name in ("class", "env", "place", "parameters", "num_timesteps")]
     except _DAMAGE as error:
-        raise ValueError(f"{path} is not a saved agent: {error}") from error
+        # what NumPy says of other files is how to read them unsafely
+        raise ValueError(f"{path} is not a saved agent, or is damaged") from error
     if newer:
         raise ValueError(
             f"{path} has format {header['format']}; this version reads up to {_FORMAT}"

@@ -149,9 +149,19 @@ def yardstick(env: gym.Env[Any, Any], episodes: int = 100) -> ExactYardstick | E
 
 
 def greedy_policy(model: Model, num_states: int) -> IntArray:
-    """Return the model's deterministic action in every state, of shape (S,)."""
-    actions, _ = model.predict(np.arange(num_states), deterministic=True)
-    return np.asarray(actions, dtype=np.int64).reshape(num_states)
+    """Return the model's deterministic action in every state, of shape (S,).
+
+    Raises:
+        ValueError: The model does not give one for each of a batch of observations.
+    """
+    try:
+        actions, _ = model.predict(np.arange(num_states), deterministic=True)
+        return np.asarray(actions, dtype=np.int64).reshape(num_states)
+    except (TypeError, ValueError, IndexError, AttributeError) as error:
+        raise ValueError(
+            "model.predict must take a batch of observations and deterministic=True, and return "
+            f"one action for each, and a state: {error}"
+        ) from error
 
 
 def scaled(yardstick: Yardstick, expected_return: float) -> float:

@@ -18,10 +18,7 @@ from nchain_agents.article.sections import Section
 from nchain_agents.article.tables import Tournament, exact_table
 from nchain_agents.study.files import write_text
 
-_QUICK = (
-    "A quick run: it trained too little to mean anything. What is said of the results is true of"
-    " whole runs."
-)
+_QUICK = "A quick run: it trained too little to mean anything, so nothing is said of what came out."
 
 
 def as_data(result: Reproduction) -> dict[str, Any]:
@@ -127,7 +124,8 @@ def show(console: Console, result: Reproduction, sections: list[Section]) -> Non
             for row in grid.rows:
                 table.add_row(*row)
             console.print(table)
-        console.print(section.after + "\n", markup=False, highlight=False)
+        if result.scale.whole:
+            console.print(section.after + "\n", markup=False, highlight=False)
     if not result.scale.whole:
         console.print(_QUICK, markup=False, highlight=False)
 
@@ -152,7 +150,8 @@ def write_markdown(path: Path, result: Reproduction, sections: list[Section]) ->
             lines += [f"**{grid.caption}**", ""]
             lines += ["| " + " | ".join(row) + " |" for row in (grid.header, alignment, *grid.rows)]
             lines.append("")
-        lines += [section.after, ""]
+        if result.scale.whole:
+            lines += [section.after, ""]
         for picture in section.pictures:
             lines += [f"![{section.title}]({picture})", ""]
     write_text(path, "\n".join(lines).rstrip() + "\n")

@@ -87,11 +87,17 @@ def compare(
     from nchain_agents.study.plan import parsed
 
     console = Console(stderr=True)
-    if names is None:
-        for preset in presets_for(*parsed(env)).values():
-            if not preset.installed and not preset.by_name_only:
-                said = f"left out: {preset.name}, which needs {preset.install_command}"
-                console.print(said, markup=False, highlight=False)
+    known = presets_for(*parsed(env))
+    for preset in [known[name] for name in names or known if name in known]:
+        if names is None and preset.by_name_only:
+            continue
+        if not preset.installed and names is None:
+            said = f"left out: {preset.name}, which needs {preset.install_command}"
+        elif preset.borrowed:
+            said = f"not tuned for {env}: {preset.name}, which has its settings for the chain"
+        else:
+            continue
+        console.print(said, markup=False, highlight=False)
     comparison: Comparison = run(
         names,
         env,

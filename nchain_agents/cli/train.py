@@ -43,7 +43,7 @@ def train(
     (choice,) = environments(env_id, parameters, {})
     preset, *others = chosen([agent], presets_for(env_id, choice.parameters))
     if others:
-        raise ValueError(f"agent must be one, got {agent!r}")
+        raise ValueError(f"agent must be one, got {1 + len(others)} in {agent}")
     path = out or Path(f"{preset.name}.agent")
     if not path.parent.is_dir():
         raise ValueError(f"out must be in a folder that is there, got {path}")

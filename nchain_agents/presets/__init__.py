@@ -25,6 +25,7 @@ class Preset:
         extra: The extra of nchain-env that it needs, if any.
         requires: The modules that this extra brings.
         by_name_only: It is not among those that are compared when none is named.
+        borrowed: It was tuned for the chain, and is used elsewhere.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Preset:
     extra: str | None = None
     requires: tuple[str, ...] = ()
     by_name_only: bool = False
+    borrowed: bool = False
 
     @property
     def installed(self) -> bool:
@@ -133,7 +135,7 @@ def presets_for(env_id: str, parameters: Mapping[str, Any]) -> dict[str, Preset]
         for preset in one.presets.values():
             found.setdefault(preset.name, preset)
     for name, preset in problem("nchain").presets.items():
-        found.setdefault(name, replace(preset, by_name_only=bool(tuned)))
+        found.setdefault(name, replace(preset, by_name_only=bool(tuned), borrowed=True))
     return found
 
 

@@ -116,6 +116,10 @@ def _checked(preset: Preset) -> Preset:
         if not callable(getattr(kind, method, None)):
             raise ValueError(f"agents: {preset.path} must have a method {method}, as agents do")
     try:
+        inspect.signature(kind.learn).bind_partial(None, total_timesteps=1)
+    except TypeError:
+        raise ValueError(f"agents: {preset.path}.learn must take total_timesteps") from None
+    try:
         inspect.signature(kind).bind_partial(env=None, **preset.parameters)
     except TypeError as error:
         raise ValueError(f"agents: {preset.path} does not take its parameters: {error}") from None

@@ -17,7 +17,7 @@ from nchain_agents.study.store import Store
 
 
 def compare(
-    agents: Iterable[str | type | Preset] | None = None,
+    agents: str | Iterable[str | type | Preset] | None = None,
     env: str = "NChain-v0",
     *,
     parameters: Mapping[str, Any] | None = None,
@@ -85,7 +85,7 @@ def compare(
         tasks = [task for task in study.tasks if task.key in left]
         # The slow ones, which stand last, first: then no core waits for another at the end.
         tasks.sort(key=lambda task: -study.agents.index(task.agent))
-        show = stack.enter_context(_progress(len(tasks), progress_bar))
+        show = stack.enter_context(_progress(len(study.tasks), len(tasks), progress_bar))
         if tasks:
             for run in workers.make(tasks):
                 done[run.key] = run
@@ -99,7 +99,7 @@ def compare(
 
 
 def plan(
-    agents: Iterable[str | type | Preset] | None,
+    agents: str | Iterable[str | type | Preset] | None,
     env: str,
     *,
     parameters: Mapping[str, Any] | None,
@@ -113,6 +113,8 @@ def plan(
     Raises:
         ValueError: A parameter is not allowed.
     """
+    if isinstance(agents, str):
+        agents = [agents]
     env_id, given = parsed(env)
     envs = environments(env_id, {**given, **(parameters or {})}, sweep or {})
     known = presets_for(env_id, envs[0].parameters)
@@ -122,7 +124,7 @@ def plan(
 
 
 @contextmanager
-def _progress(total: int, shown: bool) -> Iterator[Any]:
+def _progress(total: int, left: int, shown: bool) -> Iterator[Any]:
     """Yield a function that shows a finished run."""
     if not shown:
         yield lambda run: None
@@ -130,9 +132,15 @@ def _progress(total: int, shown: bool) -> Iterator[Any]:
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
 
+    console = Console(stderr=True)
+    if left < total:
+        console.print(
+            f"{total - left} of {total} runs were there already; another --out makes all anew",
+            highlight=False,
+        )
     columns = (SpinnerColumn(), *Progress.get_default_columns(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("training", total=total)
+    with Progress(*columns, console=console, disable=left == 0) as progress:
+        task = progress.add_task("training", total=left)
 
         def show(run: Run) -> None:
             verb = "trained" if run.failure is None else "FAILED"

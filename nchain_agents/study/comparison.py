@@ -38,7 +38,7 @@ class Results:
         return [getattr(run.final, measure) for run in self.runs]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """A finished study.
 
@@ -49,6 +49,14 @@ class Comparison:
 
     study: Study
     runs: tuple[Run, ...]
+
+    def __repr__(self) -> str:
+        agents = ", ".join(agent.name for agent in self.study.agents)
+        envs = ", ".join(env.label for env in self.study.envs)
+        return (
+            f"<Comparison of {agents} on {envs}: {len(self.runs)} runs, "
+            f"{len(self.failures)} failed>"
+        )
 
     @classmethod
     def of(cls, study: Study, runs: dict[RunKey, Run]) -> Comparison:

@@ -72,8 +72,9 @@ def _overview(comparison: Comparison, section: dict[str, Any], label: str) -> Ov
         f"return: expected return of an episode of the learned greedy policy, {how}; score: 100 = "
         f"{best}, 0 = uniformly random; both are interquartile means over the seeds, with the "
         "score's 95 % bootstrap interval; optimal from: the step from which the policy stays "
-        "optimal for the agent's discount, median of the seeds; vs best: the p-value "
-        "of a permutation test where it is below 5 %"
+        "optimal for the agent's discount, median of the seeds; vs best: the p-value of a "
+        "permutation test where it is below 5 %, else a tie: the seeds cannot tell the two apart"
+        f"{', and fewer than 4 never can' if study.seeds < 4 else ''}"
     )
     failed = sum(failure["env"] == label for failure in comparison.failures)
     if failed:
@@ -115,4 +116,4 @@ def _separated(best: dict[str, Any], agent: str) -> str:
     if agent == best["agent"]:
         return "best"
     than = best["than"][agent]
-    return f"p={than['p_value']:.2g}" if than["separated"] else "no"
+    return f"p={than['p_value']:.2g}" if than["separated"] else "tie"

@@ -61,13 +61,19 @@ class Store:
         there = json.loads(found[1])
         if there == wanted:
             return
-        differing = ", ".join(name for name in wanted if there.get(name) != wanted[name])
-        if not (adds and _extends(wanted, there)):
+        extends = _extends(wanted, there)
+        if not (adds and extends) and self._has_results():
+            differing = ", ".join(name for name in wanted if there.get(name) != wanted[name])
             raise ValueError(
                 f"out has the runs of another study (with other {differing}): {self._path.parent}; "
-                "take another folder, or --resume to add agents, environments or seeds to it"
+                f"take another folder{', or --resume to add to this one' if extends else ''}"
             )
+        if not extends:  # nothing but failures is there
+            self._db.execute("delete from runs")
         self._db.execute("update study set text = ?", (json.dumps(wanted),))
+
+    def _has_results(self) -> bool:
+        return any(run.failure is None for run in self.runs().values())
 
     def add(self, run: Run) -> None:
         """Keep a finished run.

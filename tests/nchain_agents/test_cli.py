@@ -125,6 +125,20 @@ def test_compare_says_what_it_left_out_and_how_to_get_it(
     assert "missing needs pip install 'nchain-env[sb3]'" in capsys.readouterr().err
 
 
+def test_what_is_there_already_and_what_is_not_tuned_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture, tmp_path: Path
+) -> None:
+    options = ("--agents", "q-learning,sarsa", "--seeds", "2", "--steps", "100", "--jobs", "1")
+    lake = ("--env", "FrozenLake-v1", "--out", str(tmp_path / "lake"))
+    assert nchain(monkeypatch, "compare", *options, *lake) == 0
+    said = capsys.readouterr().err
+    assert "not tuned for FrozenLake-v1: sarsa, which has its settings for the chain" in said
+    assert "q-learning, which" not in said
+    assert "were there already" not in said
+    assert nchain(monkeypatch, "compare", *options, *lake) == 0
+    assert "4 of 4 runs were there already" in capsys.readouterr().err
+
+
 def test_a_failed_run_is_reported_and_makes_the_exit_code_1(
     monkeypatch: pytest.MonkeyPatch, capsys: Capture, tmp_path: Path
 ) -> None:

@@ -135,6 +135,23 @@ def test_what_hangs_crashes_or_diverges_is_a_reported_failure() -> None:
     }
 
 
+class Single(Fixed):
+    def predict(self, observation: Any, *, deterministic: bool = False) -> tuple[Any, Any]:
+        return 0, None
+
+
+class Renamed(Fixed):
+    def learn(self, steps: int) -> None:
+        super().learn(steps)
+
+
+def test_what_learn_and_predict_must_take_is_said() -> None:
+    (failure,) = compare([Single], seeds=1, steps=20, jobs=1).failures
+    assert "predict must take a batch of observations" in failure["failure"]
+    with pytest.raises(ValueError, match=r"Renamed.learn must take total_timesteps$"):
+        compare([Renamed])
+
+
 def test_an_sb3_model_that_diverges_is_a_failure_too() -> None:
     pytest.importorskip("stable_baselines3", reason="needs the sb3 extra")
     parameters = {"policy": "MlpPolicy", "learning_rate": float("inf"), "learning_starts": 1}
@@ -172,12 +189,23 @@ def test_a_folder_of_another_study_is_refused_and_not_touched(tmp_path: Path) ->
         with pytest.raises(ValueError, match="out has the runs of another study"):
             compare(**arguments, out=tmp_path)
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
-    with pytest.raises(ValueError, match=r"of another study \(with other steps\)"):
+    with pytest.raises(ValueError, match=r"\(with other steps\): .*; take another folder$"):
         compare(["q-learning"], seeds=1, steps=300, out=tmp_path, resume=True)
+    with pytest.raises(ValueError, match=r"take another folder, or --resume to add to this one$"):
+        compare(["q-learning"], seeds=2, steps=200, out=tmp_path)
     more = compare(["q-learning", "sarsa"], seeds=2, steps=200, out=tmp_path, resume=True)
     assert len(more.runs) == 4
     with pytest.raises(ValueError, match="of another study"):
         compare(["q-learning"], seeds=1, steps=200, out=tmp_path, resume=True)
+
+
+def test_a_folder_in_which_nothing_succeeded_can_be_used_again(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    for epsilon, failures in (("'big'", 2), ("0.3", 0)):
+        file.write_text(f"[mine]\npreset = 'q-learning'\nparameters = {{ epsilon = {epsilon} }}\n")
+        found = compare([str(file)], seeds=2, steps=100, out=tmp_path / "out", jobs=1)
+        assert len(found.failures) == failures
+    assert "mine on NChain-v0: 2 runs, 0 failed" in repr(found)
 
 
 def fill(store: Any, comparison: Comparison) -> None:
@@ -230,7 +258,7 @@ def test_an_environment_without_a_model_is_scored_by_episodes() -> None:
 
 
 def test_toy_text_without_a_time_limit_gets_that_of_its_presets() -> None:
-    found = compare(["q-learning"], "CliffWalking-v1", seeds=1, steps=20_000)
+    found = compare("q-learning", "CliffWalking-v1", seeds=1, steps=20_000)
     assert found.study.envs[0].label == "CliffWalking-v1 max_episode_steps=200"
     assert found.results[-1]["return"] == -13  # the shortest way along the cliff
 
