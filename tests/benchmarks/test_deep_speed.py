@@ -220,7 +220,7 @@ def test_steps_beside_the_peers(table: Table, peer: str, name: str, wanted: str)
     table.append(
         (
             f"{name}, beside {peer}",
-            f"{ratio:,.3g}x ({rates[0]:,.0f} and {rates[1]:,.4g} steps/s)".replace("e+", "e"),
+            f"{ratio:,.{0 if ratio >= 100 else 2}f}x ({rates[0]:,.0f} and {rates[1]:,.4g} steps/s)",
             wanted,
         )
     )
