@@ -7,10 +7,21 @@ import sys
 from collections.abc import Iterable
 from importlib import import_module
 
+# One core a run: small networks gain nothing from more, and the results stay the same bytes. It is
+# for the environment of a process in which nothing of these is imported yet.
+ONE_CORE = {
+    "OMP_NUM_THREADS": "1",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+}
+# Goes with it: without TensorFlow's notes.
+QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
+
 
 def import_quietly(modules: Iterable[str]) -> None:
     """Import modules, without TensorFlow's notes on start-up; torch gets one thread."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
     # The notes come from C++ before that level is read, so only the file descriptor stops them.
     stderr = os.dup(2)
     with open(os.devnull, "wb") as nowhere:

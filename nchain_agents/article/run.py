@@ -22,7 +22,7 @@ from nchain_agents.article.tables import (
     tournament,
 )
 from nchain_agents.presets import problem
-from nchain_agents.quiet import import_quietly
+from nchain_agents.quiet import ONE_CORE, import_quietly
 
 # Told what begins and how long it is; gives what is to be told how much of it is done.
 Track = Callable[[str, int], Advance]
@@ -199,10 +199,7 @@ def _train(tasks: list[_Task], jobs: int, backend: str, track: Track) -> list[ne
 
 
 def _on_backend(backend: str, task: _Task) -> networks.Run:
-    os.environ["KERAS_BACKEND"] = backend
-    # One core a run: small networks gain nothing from more.
-    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
-        os.environ[name] = "1"
+    os.environ.update(ONE_CORE, KERAS_BACKEND=backend)
     # Keras imports TensorFlow, where it is installed, whatever its backend
     import_quietly(name for name in ("keras", "tensorflow") if find_spec(name) is not None)
     return task.function(*task.arguments)

@@ -24,6 +24,8 @@ from nchain_agents.study.statistics import (
 
 # Two agents are told apart by a p-value below this.
 LEVEL = 0.05
+# Fewer seeds each never have one: 2 / (6 over 3) = 0.1.
+TELLING_SEEDS = 4
 
 
 @dataclass(frozen=True)

@@ -19,13 +19,7 @@ from typing import Any
 
 import cloudpickle
 
-# One core a run: small networks gain nothing from more, and the results stay the same bytes.
-_ONE_THREAD = {
-    "OMP_NUM_THREADS": "1",
-    "TF_NUM_INTRAOP_THREADS": "1",
-    "TF_NUM_INTEROP_THREADS": "1",
-}
-_QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
+from nchain_agents.quiet import ONE_CORE, QUIET
 
 
 class EndedError(Exception):
@@ -40,7 +34,7 @@ class Interpreter:
             [sys.executable, "-m", __name__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**_QUIET, **os.environ, **_ONE_THREAD, "PYTHONPATH": os.pathsep.join(sys.path)},
+            env={**QUIET, **os.environ, **ONE_CORE, "PYTHONPATH": os.pathsep.join(sys.path)},
         )
 
     def call(self, function: bytes, time_limit: float | None = None) -> Any:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from matplotlib.ticker import EngFormatter
 
-from nchain_agents.study.comparison import Comparison
+from nchain_agents.study.comparison import TELLING_SEEDS, Comparison
 
 HEADER = (
     "agent",
@@ -68,13 +68,14 @@ def _overview(comparison: Comparison, section: dict[str, Any], label: str) -> Ov
         if section["exact"]
         else f"estimated by {study.episodes} episodes, as the environment has no model"
     )
+    few = f", and fewer than {TELLING_SEEDS} never can" if study.seeds < TELLING_SEEDS else ""
     note = (
         f"return: expected return of an episode of the learned greedy policy, {how}; score: 100 = "
         f"{best}, 0 = uniformly random; both are interquartile means over the seeds, with the "
         "score's 95 % bootstrap interval; optimal from: the step from which the policy stays "
         "optimal for the agent's discount, median of the seeds; vs best: the p-value of a "
         "permutation test where it is below 5 %, else a tie: the seeds cannot tell the two apart"
-        f"{', and fewer than 4 never can' if study.seeds < 4 else ''}"
+        f"{few}"
     )
     failed = sum(failure["env"] == label for failure in comparison.failures)
     if failed:

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from nchain_agents.evaluation import ExactYardstick
 from nchain_agents.study import pictures, policies
-from nchain_agents.study.comparison import Comparison
+from nchain_agents.study.comparison import TELLING_SEEDS, Comparison
 from nchain_agents.study.overview import HEADER, Overview, number, return_digits
 from nchain_agents.study.plan import EnvChoice
 from nchain_agents.study.svg import inline
@@ -21,8 +21,6 @@ from nchain_env.planning import policy_iteration
 
 # Up to here values are shown state by state.
 _STATES, _ACTIONS = 20, 6
-# Below this the permutation test has no p-value under 5 %: 2 / (6 over 3) = 0.1.
-_TELLING_SEEDS = 4
 _LAST = ("optimal from", "vs best")  # columns of HEADER
 _SIGNS = "○□△◇▽◁▷"  # the markers of `pictures.values`
 
@@ -106,8 +104,8 @@ class Section:
             said.append(
                 f"Not told apart from {best['agent']} by these seeds: {_enumerated(unclear)}."
             )
-            if self._comparison.study.seeds < _TELLING_SEEDS:
-                said.append(f"Fewer than {_TELLING_SEEDS} seeds never tell two agents apart.")
+            if self._comparison.study.seeds < TELLING_SEEDS:
+                said.append(f"Fewer than {TELLING_SEEDS} seeds never tell two agents apart.")
         return said
 
     @property
