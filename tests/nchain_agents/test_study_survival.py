@@ -107,6 +107,14 @@ def test_a_study_that_is_killed_again_and_again_loses_no_finished_run(tmp_path: 
     assert files_of(out) == files_of(tmp_path / "whole")
 
 
+def address_in(file: Path) -> str:
+    """Return the scheduler's address, "" while its file is not written to the end."""
+    try:
+        return str(json.loads(file.read_text())["address"])
+    except (FileNotFoundError, json.JSONDecodeError):
+        return ""
+
+
 @contextmanager
 def cluster(folder: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
     """Begin a Dask scheduler and two workers, each a process of its own."""
@@ -115,8 +123,8 @@ def cluster(folder: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]
     options = ("--port", "0", "--no-dashboard", "--scheduler-file", str(file))
     parts = [begin(*dask, "scheduler", *options)]
     try:
-        assert eventually(file.exists)
-        address = json.loads(file.read_text())["address"]
+        assert eventually(lambda: address_in(file) != "")
+        address = address_in(file)
         worker = (*dask, "worker", address, "--nthreads", "1", "--no-dashboard")
         parts += [begin(*worker, cwd=folder) for _ in range(2)]
         yield address, parts[1:]
