@@ -20,7 +20,11 @@ jax.config.update("jax_cpu_enable_async_dispatch", False)
 
 def jit(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a pure function of arrays, compiled."""
-    compiled: Callable[..., Any] = jax.jit(function)
+    # By default parts of a program run at the same time, in threads; to hand them over takes longer
+    # than what a small network computes.
+    one_thread = {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"}
+    options = one_thread if jax.default_backend() == "cpu" else None
+    compiled: Callable[..., Any] = jax.jit(function, compiler_options=options)
     return compiled
 
 
