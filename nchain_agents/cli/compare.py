@@ -84,7 +84,7 @@ def compare(
     from nchain_agents.presets import presets_for
     from nchain_agents.study import report
     from nchain_agents.study.compare import compare as run
-    from nchain_agents.study.plan import parsed
+    from nchain_agents.study.environments import parsed
 
     console = Console(stderr=True)
     known = presets_for(*parsed(env))

@@ -26,7 +26,7 @@ def evaluate(
     """Print what the greedy policies of saved agents are worth."""
     from nchain_agents.agent import load
     from nchain_agents.evaluation import EpisodeYardstick, scaled, yardstick
-    from nchain_agents.study.plan import environments, label, parsed
+    from nchain_agents.study.environments import environments, label, parsed
     from nchain_env.checks import integer
 
     if episodes is not None:

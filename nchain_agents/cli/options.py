@@ -25,7 +25,7 @@ def key_values(option: str, given: Iterable[str]) -> dict[str, list[Any]]:
     Raises:
         ValueError: A text is not like that, or a name comes twice.
     """
-    from nchain_agents.study.plan import from_text
+    from nchain_agents.study.environments import from_text
 
     found: dict[str, list[Any]] = {}
     for text in (part for texts in given for part in texts.split()):

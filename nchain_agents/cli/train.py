@@ -37,7 +37,8 @@ def train(
     from nchain_agents.files import whole_file
     from nchain_agents.presets import presets_for
     from nchain_agents.quiet import import_quietly
-    from nchain_agents.study.plan import chosen, environments, parsed
+    from nchain_agents.study.environments import environments, parsed
+    from nchain_agents.study.plan import chosen
 
     env_id, parameters = parsed(env)
     (choice,) = environments(env_id, parameters, {})

@@ -69,13 +69,12 @@ class Replay:
         valid: npt.NDArray[np.bool_] | None = None,
     ) -> None:
         """Keep one transition of each environment (of those in `valid`), over its oldest."""
-        width = observations.shape[1]
-        new = np.empty(self.rows.shape[1:], dtype=np.float32)
+        width, oldest = observations.shape[1], self.rows[self.added[0] % len(self.rows)]
+        new = oldest if valid is None else np.empty_like(oldest)
         new[:, :width], new[:, width : 2 * width] = observations, reached
         new[:, -4], new[:, -3] = actions, rewards
         new[:, -2], new[:, -1] = np.where(terminated, 0.0, self.gamma), ended
         if valid is None:
-            self.rows[self.added[0] % len(self.rows)] = new
             self.added += 1
             return
         (envs,) = np.nonzero(valid)
@@ -92,7 +91,7 @@ class Replay:
         kept = np.minimum(self.added, len(self.rows))
         index = (uniform * kept.sum()).astype(np.int64)
         if len(kept) == 1:
-            envs = np.zeros_like(index)
+            envs: Any = np.int64(0)
         else:
             first = np.cumsum(kept)
             envs = np.searchsorted(first, index, side="right")

@@ -10,7 +10,8 @@ from typing import Any
 from nchain_agents.presets import Preset, presets_for
 from nchain_agents.study import files, report
 from nchain_agents.study.comparison import Comparison, pending
-from nchain_agents.study.plan import Study, chosen, environments, parsed
+from nchain_agents.study.environments import environments, parsed
+from nchain_agents.study.plan import Study, chosen
 from nchain_agents.study.run import Run
 from nchain_agents.study.runner import Workers
 from nchain_agents.study.store import Store

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from nchain_agents.evaluation import ExactYardstick, Yardstick, yardstick
-from nchain_agents.study.plan import EnvChoice, RunKey, Study
+from nchain_agents.study.environments import EnvChoice
+from nchain_agents.study.plan import RunKey, Study
 from nchain_agents.study.run import Run
 from nchain_agents.study.statistics import (
     improvement_interval,

@@ -10,7 +10,7 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined
 
 from nchain_agents.study import pictures
-from nchain_agents.study.comparison import Comparison
+from nchain_agents.study.comparison import TELLING_SEEDS, Comparison
 from nchain_agents.study.files import write_text
 from nchain_agents.study.overview import interval_text, number, overviews
 from nchain_agents.study.recipe import AGENTS_FILE, recipe
@@ -68,6 +68,7 @@ def write_page(path: Path, comparison: Comparison) -> None:
         ],
         days=pictures.COLOURS,
         nights=_AT_NIGHT,
+        telling_seeds=TELLING_SEEDS,
     )
     write_text(path, page)
 

@@ -17,7 +17,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from nchain_agents.evaluation import ExactYardstick
 from nchain_agents.files import whole_file
 from nchain_agents.study.comparison import Comparison, Results
-from nchain_agents.study.plan import EnvChoice
+from nchain_agents.study.environments import EnvChoice
 from nchain_env.mdp import FloatArray
 
 # Okabe and Ito's colours, which people with any colour vision tell apart, and three more of Tol's.

@@ -15,7 +15,8 @@ import gymnasium as gym
 import nchain_env
 from nchain_agents.presets import Preset, presets_for
 from nchain_agents.presets.custom import installed
-from nchain_agents.study.plan import Study, from_text
+from nchain_agents.study.environments import from_text
+from nchain_agents.study.plan import Study
 
 AGENTS_FILE = "agents.toml"
 # What every study stands on; an agent's and an environment's own packages come after these.

@@ -20,7 +20,8 @@ from nchain_agents.evaluation import (
     yardstick,
 )
 from nchain_agents.quiet import import_quietly
-from nchain_agents.study.plan import CHECKPOINTS, EnvChoice, RunKey, Task
+from nchain_agents.study.environments import EnvChoice
+from nchain_agents.study.plan import CHECKPOINTS, RunKey, Task
 from nchain_env.mdp import FloatArray
 from nchain_env.planning import evaluate_policy, policy_iteration
 

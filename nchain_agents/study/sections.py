@@ -11,9 +11,9 @@ from markupsafe import Markup
 
 from nchain_agents.evaluation import ExactYardstick
 from nchain_agents.study import pictures, policies
-from nchain_agents.study.comparison import TELLING_SEEDS, Comparison
+from nchain_agents.study.comparison import TELLING_SEEDS, Comparison, Results
+from nchain_agents.study.environments import EnvChoice
 from nchain_agents.study.overview import HEADER, Overview, number, return_digits
-from nchain_agents.study.plan import EnvChoice
 from nchain_agents.study.svg import inline
 from nchain_env.env import NChainEnv
 from nchain_env.mdp import FloatArray
@@ -136,8 +136,8 @@ class Section:
         if not self._state_by_state:
             return
         for i, entry in enumerate(self._entries):
-            gamma = entry.runs[0].gamma
-            if gamma is None or any(run.q is None for run in entry.runs):
+            gamma = _valued_for(entry)
+            if gamma is None:
                 continue
             picture = pictures.values(entry, self._optimal[gamma], self.actions)
             error = self.about["agents"][entry.agent]["q_error"]["iqm"]
@@ -152,12 +152,7 @@ class Section:
     @property
     def without_values(self) -> str:
         """The agents that have no table to set against Q*."""
-        names = [
-            entry.agent
-            for entry in self._entries
-            if entry.runs[0].gamma is None or any(run.q is None for run in entry.runs)
-        ]
-        return _enumerated(names)
+        return _enumerated([one.agent for one in self._entries if _valued_for(one) is None])
 
     @property
     def signs(self) -> list[tuple[int, str, str]]:
@@ -215,6 +210,11 @@ class Section:
             gamma: policy_iteration(self._mdp, gamma)[1]
             for gamma in sorted({gamma for gamma in gammas if gamma is not None})
         }
+
+
+def _valued_for(results: Results) -> float | None:
+    """Return the discount that an agent's table of values is for, None if it has no table."""
+    return results.runs[0].gamma if all(run.q is not None for run in results.runs) else None
 
 
 def _enumerated(names: Sequence[str]) -> str:

@@ -13,8 +13,9 @@ import pytest
 from nchain_agents.presets import Preset, problem
 from nchain_agents.study import report
 from nchain_agents.study.comparison import Comparison
+from nchain_agents.study.environments import environments
 from nchain_agents.study.page import write_page
-from nchain_agents.study.plan import Study, environments
+from nchain_agents.study.plan import Study
 from nchain_agents.study.run import Run, train
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ import pytest
 from nchain_agents import learn_many
 from nchain_agents.evaluation import ExactYardstick, scaled, yardstick
 from nchain_agents.presets import Preset, problem, problem_names
-from nchain_agents.study.plan import EnvChoice, Task
+from nchain_agents.study.environments import EnvChoice
+from nchain_agents.study.plan import Task
 from nchain_agents.study.run import Run, train
 
 # Expected return of always going backward for 1,000 steps, from the known values of the chain

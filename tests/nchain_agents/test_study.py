@@ -16,7 +16,7 @@ from nchain_agents import QLearning, compare
 from nchain_agents.presets import Preset, presets_for
 from nchain_agents.presets import custom as plug_ins
 from nchain_agents.study.comparison import Comparison
-from nchain_agents.study.plan import environments, parsed
+from nchain_agents.study.environments import environments, parsed
 
 pd = pytest.importorskip("pandas", reason="needs the dev extra")
 
