@@ -105,19 +105,21 @@ class Agent(ABC):
         goes_on = True
         with training_progress(end - start, progress_bar) as show:
 
+            def progress() -> None:
+                if self.episode_returns:
+                    show(self.num_timesteps - start, self.episode_returns[-1])
+
             def on_episode() -> bool:
                 nonlocal goes_on
-                show(self.num_timesteps - start, self.episode_returns[-1])
-                if callback is not None and interval is None:
-                    goes_on = callback(self) is not False
+                goes_on = callback is None or callback(self) is not False
                 return goes_on
 
-            listens = progress_bar or (callback is not None and interval is None)
+            listens = callback is not None and interval is None
             while self.num_timesteps < end and goes_on:
                 until = end
                 if interval is not None:
                     until = min(end, (self.num_timesteps // interval + 1) * interval)
-                self._train(until, on_episode if listens else None)
+                self._train(until, on_episode if listens else None, progress)
                 if callback is not None and interval is not None:
                     goes_on = callback(self) is not False
         return self
@@ -128,9 +130,12 @@ class Agent(ABC):
         return float(np.sum(self.episode_returns)) + self._episode_return
 
     @abstractmethod
-    def _train(self, until: int, on_episode: Callable[[], bool] | None) -> None:
+    def _train(
+        self, until: int, on_episode: Callable[[], bool] | None, progress: Callable[[], None]
+    ) -> None:
         """Learn until `num_timesteps` is `until`, or `on_episode` after an episode says False.
 
+        `progress` is to be told when that costs nothing: a compiled loop would stop for it.
         Schedules go on to `_end`, which may be later.
         """
 

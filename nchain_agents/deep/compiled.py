@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from nchain_agents.deep.keras_dqn import KerasDQN
 
 # So many steps are taken, and about so many random numbers drawn, at a time.
-_STEPS, _NUMBERS = 50_000, 2_000_000
+_STEPS, _NUMBERS = 50_000, 500_000
 
 
 class Table(NamedTuple):
@@ -102,8 +102,13 @@ class Program:
         self.chunk = max(min(_STEPS, int(_NUMBERS / per_step)), 1)
         self._compiled_run = cache(lambda stop: agent._backend.jit(partial(self.run, stop=stop)))
 
-    def learn(self, end: int, on_episode: Callable[[], bool] | None) -> None:
-        """Learn until `num_timesteps` is `end`, or `on_episode` after an episode returns False."""
+    def learn(
+        self, end: int, on_episode: Callable[[], bool] | None, progress: Callable[[], None]
+    ) -> None:
+        """Learn until `num_timesteps` is `end`, or `on_episode` after an episode returns False.
+
+        `progress` is told of each call of the program.
+        """
         agent, stop = self._agent, on_episode is not None
         # a program that stops where an episode does is not given many steps more than that
         chunk = min(self.chunk, max(int(self.table.limit), 100)) if stop else self.chunk
@@ -119,6 +124,7 @@ class Program:
                 raise
             carry = following
             self.take_note(carry, plan)
+            progress()
             if stop or agent.num_timesteps >= end:
                 self.finish(carry)
             if on_episode is not None and carry.ended:

@@ -285,13 +285,15 @@ class KerasDQN(Agent):
             self._replay.cut()
             self._observation, _ = self.env.reset(seed=self._env_seed)
 
-    def _train(self, until: int, on_episode: Callable[[], bool] | None) -> None:
+    def _train(
+        self, until: int, on_episode: Callable[[], bool] | None, progress: Callable[[], None]
+    ) -> None:
         program = self._compiled_program(self.compiled)
         if program is not None:
-            program.learn(until, on_episode)
+            program.learn(until, on_episode, progress)
             return
         try:
-            learn_stepped(self, until, on_episode)
+            learn_stepped(self, until, on_episode, progress)
         finally:
             self._learner.release()
 

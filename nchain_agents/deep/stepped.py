@@ -15,8 +15,15 @@ if TYPE_CHECKING:
     from nchain_agents.deep.keras_dqn import KerasDQN
 
 
-def learn_stepped(agent: KerasDQN, until: int, on_episode: Callable[[], bool] | None) -> None:
+def learn_stepped(
+    agent: KerasDQN,
+    until: int,
+    on_episode: Callable[[], bool] | None,
+    progress: Callable[[], None],
+) -> None:
     """Learn until `num_timesteps` is `until`, or `on_episode` after an episode returns False.
+
+    `progress` is told of each episode.
 
     Raises:
         ValueError: A reward or an observation is NaN or infinite.
@@ -44,10 +51,12 @@ def learn_stepped(agent: KerasDQN, until: int, on_episode: Callable[[], bool] | 
             rows = encoding.rows(step.following, num_envs)
             _check(agent, rows, "observation")
         values = _learn(agent, rows)
-        if on_episode is not None and any_ended:
-            agent._learner.release()
-            if not on_episode():
-                return
+        if any_ended:
+            progress()
+            if on_episode is not None:
+                agent._learner.release()
+                if not on_episode():
+                    return
 
 
 def _count(agent: KerasDQN, step: Step) -> None:

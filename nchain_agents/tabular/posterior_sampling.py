@@ -168,14 +168,16 @@ class PosteriorSampling(TableAgent):
         )
         return (int(actions[0]) if states.ndim == 0 else actions), state
 
-    def _train(self, end: int, on_episode: Callable[[], bool] | None) -> None:
+    def _train(
+        self, end: int, on_episode: Callable[[], bool] | None, progress: Callable[[], None]
+    ) -> None:
         while self.num_timesteps < end:
             step = self._steps_in_episode % self.resample_every
             if step == 0:
                 self._sample_model()
             start, episodes = self.num_timesteps, len(self.episode_returns)
             # as far as this model goes: to the next sample, or the end of the episode
-            super()._train(min(end, start + self.resample_every - step), lambda: False)
+            super()._train(min(end, start + self.resample_every - step), lambda: False, progress)
             self._steps_in_episode += self.num_timesteps - start
             if len(self.episode_returns) > episodes:
                 self._steps_in_episode = 0

@@ -120,12 +120,14 @@ class TableAgent(Agent):
     def _epsilon(self) -> float:
         return self._schedule.epsilon(self.num_timesteps, self._end, len(self.episode_returns))
 
-    def _train(self, until: int, on_episode: Callable[[], bool] | None) -> None:
+    def _train(
+        self, until: int, on_episode: Callable[[], bool] | None, progress: Callable[[], None]
+    ) -> None:
         model = self._model()
         if model is None:
-            self._train_stepped(until, on_episode)
+            self._train_stepped(until, on_episode, progress)
         else:
-            self._train_compiled(until, on_episode, model)
+            self._train_compiled(until, on_episode, progress, model)
 
     def _model(self) -> ModelEnv | None:
         """Return what the compiled loop learns on, None where the environment is stepped."""
@@ -138,7 +140,9 @@ class TableAgent(Agent):
                 raise
             return None
 
-    def _train_stepped(self, until: int, on_episode: Callable[[], bool] | None) -> None:
+    def _train_stepped(
+        self, until: int, on_episode: Callable[[], bool] | None, progress: Callable[[], None]
+    ) -> None:
         act, update = type(self).act, type(self).update
         memory, settings, rng = self.memory, self._settings, self.np_random
         while self.num_timesteps < until:
@@ -163,11 +167,17 @@ class TableAgent(Agent):
             if over:
                 self._next_action = -1
             self._count_step(float(reward), reached, over)
-            if over and on_episode is not None and not on_episode():
-                return
+            if over:
+                progress()
+                if on_episode is not None and not on_episode():
+                    return
 
     def _train_compiled(
-        self, until: int, on_episode: Callable[[], bool] | None, model: ModelEnv
+        self,
+        until: int,
+        on_episode: Callable[[], bool] | None,
+        progress: Callable[[], None],
+        model: ModelEnv,
     ) -> None:
         run = compiled(type(self).act, type(self).update)
         table, schedule = Table.of(model.mdp), self._schedule
@@ -203,6 +213,7 @@ class TableAgent(Agent):
             self._observation, self._next_action = place.state, place.action
             self._episode_return, self.num_timesteps = place.episode_return, place.step
             self.episode_returns.frombytes(returns[:ended].tobytes())
+            progress()
             if ended and on_episode is not None and not on_episode():
                 return
 

@@ -1,6 +1,6 @@
 """KerasDQN beside the tutorial's Keras loop and the DQNs of stable-baselines3 and SBX.
 
-Each learner has a process and a core of its own, and they take turns; a ratio is the median of 5
+Each learner is a process that keeps to one core, and they take turns; a ratio is the median of 5
 rounds, in brackets the medians of our speed and of theirs. "Online" learns from each step once, by
 one gradient step, with the tutorial's network; "full" is DQN with a replay buffer, batches of 64
 and a gradient step on every step. By itself:
@@ -184,6 +184,8 @@ class Worker:
 
 def work(name: str) -> None:
     """What the process does."""
+    if hasattr(os, "sched_setaffinity"):  # the flags alone leave pools of threads
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     learn = LEARNERS[name][2]()
     for line in sys.stdin:
         begin = time.perf_counter()

@@ -133,7 +133,7 @@ def test_interrupted_it_keeps_what_was_finished_and_goes_on(
     stepped = KerasDQN(environment("FrozenLake-v1"), compiled=False, seed=3, **PLAIN)
     stepped._begin()
     stepped._end = 300  # of which the first hundred
-    stepped._train(100, None)
+    stepped._train(100, None, lambda: None)
     assert agent.num_timesteps == 100
     assert everything(agent) == everything(stepped)
     assert close(agent, stepped)

@@ -1,6 +1,8 @@
 import contextlib
 import json
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -712,3 +714,19 @@ def test_a_progress_bar_shows_the_steps_and_the_return(capsys: pytest.CaptureFix
     shown = capsys.readouterr().out
     assert "2000/2000" in shown
     assert f"{agent.episode_returns[-1]:,.1f}" in shown
+
+
+def test_the_compiled_loop_does_not_stop_for_a_progress_bar(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("numba", reason="needs the agents extra")
+    told: list[tuple[int, float]] = []
+
+    @contextmanager
+    def progress(total: int, shown: bool) -> Iterator[Callable[[int, float], None]]:
+        yield lambda steps, last: told.append((steps, last))
+
+    monkeypatch.setattr("nchain_agents.agent.training_progress", progress)
+    agent = QLearning("NChain-v0", seed=0).learn(50_000, progress_bar=True)
+    assert len(agent.episode_returns) == 50
+    assert told == [(50_000, agent.episode_returns[-1])]
