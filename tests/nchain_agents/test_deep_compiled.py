@@ -88,7 +88,8 @@ def test_compiled_and_stepped_go_the_same_way(env_id: str, parameters: dict[str,
         assert everything(compiled) == everything(stepped)
         assert close(compiled, stepped)
         assert compiled.epsilon == pytest.approx(stepped.epsilon, rel=1e-4)
-        assert compiled.last_loss == pytest.approx(stepped.last_loss, rel=1e-3)
+        # a small loss is the square of what rounding leaves of two values
+        assert compiled.last_loss == pytest.approx(stepped.last_loss, rel=1e-3, abs=1e-6)
 
 
 def test_it_stops_at_each_episode_for_a_callback_and_changes_nothing() -> None:
