@@ -38,8 +38,8 @@ def run() -> None:
             print("nchain: stopped", file=sys.stderr)
         sys.exit(code or 0)
     except (ValueError, OSError, typer.TyperException) as error:
-        # only the formatted message of a parse error names the option
-        said = error.format_message() if isinstance(error, typer.BadParameter) else error
+        # only the formatted message of a parse error names the option, or those like it
+        said = error.format_message() if isinstance(error, typer.TyperException) else error
         if str(said):  # empty where no command was given: the help has been printed
             print(f"nchain: {said}", file=sys.stderr)
         sys.exit(2)

@@ -85,6 +85,7 @@ def test_a_long_chain_is_shown_by_its_ends(
         (("reproduce", "--jobs", "-1"), "jobs must be an integer of at least 0, got -1"),
         (("reproduce", "--out", "{file}"), "out must be a folder to write to, got "),
         (("dance",), "No such command 'dance'"),
+        (("compare", "--agnets", "sarsa"), "No such option: --agnets (Possible options: --agents"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(
