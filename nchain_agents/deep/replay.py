@@ -69,8 +69,10 @@ class Replay:
         valid: npt.NDArray[np.bool_] | None = None,
     ) -> None:
         """Keep one transition of each environment (of those in `valid`), over its oldest."""
-        width, oldest = observations.shape[1], self.rows[self.added[0] % len(self.rows)]
-        new = oldest if valid is None else np.empty_like(oldest)
+        width = observations.shape[1]
+        # in place where all environments are at the same row
+        in_place = self.rows[self.added[0] % len(self.rows)]
+        new = in_place if valid is None else np.empty_like(in_place)
         new[:, :width], new[:, width : 2 * width] = observations, reached
         new[:, -4], new[:, -3] = actions, rewards
         new[:, -2], new[:, -1] = np.where(terminated, 0.0, self.gamma), ended

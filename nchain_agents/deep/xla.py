@@ -1,10 +1,10 @@
 """XLA's flags, for TensorFlow and JAX: small loops as one kernel each.
 
 On CPUs XLA runs a loop as a list of calls, which cost more than the arithmetic of a small network.
-Loops that touch little memory become one kernel instead, as fast as a loop in C: for the training
-loop of the tutorial's network five times faster. XLA draws the line at 1 KiB, this at 64 KiB. It
-reads its flags once, so that this must happen before a process computes something with JAX; after
-that nothing changes but the speed.
+Loops that touch little memory become one kernel instead, without the calls. XLA draws the line at
+1 KiB; the training loop of the tutorial's network needs more, and gets 64 KiB. JAX reads the flags
+once, so that they must be set before a process computes something with it; else nothing changes but
+the speed.
 """
 
 from __future__ import annotations

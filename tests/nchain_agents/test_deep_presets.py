@@ -49,7 +49,7 @@ def over_seeds(in_processes: Any) -> OverSeeds:
         "TF_NUM_INTRAOP_THREADS": "1",
         "TF_NUM_INTEROP_THREADS": "1",
         "OMP_NUM_THREADS": "1",
-        "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+        "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
     }
 
     def run(seeds: int, result: Callable[[int], Any]) -> list[Any]:
