@@ -1,4 +1,4 @@
-"""The articles' networks: on the chain, on CartPole, in a grid world; and the same put right.
+"""The articles' networks: on the chain, on CartPole, in a grid world; and the same corrected.
 
 Each function here is one run with one seed, to be called in a process of its own.
 """
@@ -12,8 +12,8 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from nchain_agents.article import figures
-from nchain_agents.article.ends import CutsAreEnds, EndsAreCuts
+from nchain_agents.article import published
+from nchain_agents.article.wrappers import TerminationAsTruncation, TruncationAsTermination
 from nchain_agents.callbacks import StopAtConvergence
 from nchain_agents.presets import problem
 from nchain_env.mdp import FloatArray, TabularMDP
@@ -21,15 +21,15 @@ from nchain_env.mdp import FloatArray, TabularMDP
 GAMES = 20  # greedy ones, after training on CartPole
 SHORTEST = 6  # steps from the start of the grid world to its goal
 
-# The article's learner on CartPole, then with one mistake after the other put right.
+# The article's learner on CartPole, then with one mistake after the other corrected.
 CARTPOLE = (
     "as written",
-    "an end is an end",
-    "and explores",
-    "replay and a target network",
-    "but a time limit is an end",
+    "terminal steps not bootstrapped",
+    "with exploration",
+    "replay buffer and target network",
+    "truncation treated as termination",
 )
-GRID_WORLD = ("table", "network, as written", "replay and a target network")
+GRID_WORLD = ("table", "network, as written", "replay buffer and target network")
 
 
 @dataclass(frozen=True)
@@ -86,16 +86,16 @@ def online_learner(env: Any, network: Any, seed: int, **changes: Any) -> Any:
 
 def tutorial_learner(seed: int) -> Any:
     """Return the tutorial's network with its learning."""
-    network = keras_network(5, (figures.HIDDEN,), figures.ACTIVATION, 2, seed)
+    network = keras_network(5, (published.HIDDEN,), published.ACTIVATION, 2, seed)
     return online_learner("NChain-v0", network, seed)
 
 
 def chain_as_written(seed: int, episodes: int) -> Run:
     """Train the tutorial's network; the result is its greedy policy's expected return."""
-    return _chain_run(tutorial_learner(seed), episodes * figures.STEPS)
+    return _chain_run(tutorial_learner(seed), episodes * published.STEPS)
 
 
-def chain_put_right(seed: int, steps: int) -> Run:
+def chain_corrected(seed: int, steps: int) -> Run:
     """Train a network with replay and a target network on the chain, by its preset."""
     return _chain_run(problem("nchain").preset("keras-dqn").make("NChain-v0", seed), steps)
 
@@ -118,11 +118,11 @@ def cartpole(seed: int, version: str, steps: int) -> Run:
     env: Any = gym.make("CartPole-v1")
     if version in CARTPOLE[3:]:
         if version == CARTPOLE[4]:
-            env = CutsAreEnds(env)
+            env = TruncationAsTermination(env)
         agent = problem("cartpole").preset("keras-dqn").make(env, seed)
     else:
         if version == CARTPOLE[0]:
-            env = EndsAreCuts(env)
+            env = TerminationAsTruncation(env)
         explores = version == CARTPOLE[2]
         agent = online_learner(
             env,
@@ -184,7 +184,7 @@ def grid_world(seed: int, version: str, steps: int) -> Run:
 def steps_to_goal(mdp: TabularMDP, policy: npt.NDArray[np.int64]) -> float:
     """Return after how many steps a policy is at the goal; infinite if it never gets there.
 
-    Nothing slips: the first outcome is the only one. The goal is the end that pays.
+    The only outcome of a step is the first one. The goal is the terminal state that pays.
     """
     state = int(mdp.initial.argmax())
     for step in range(1, mdp.num_states + 1):

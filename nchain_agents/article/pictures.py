@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from nchain_agents.article import figures
+from nchain_agents.article import published
 from nchain_agents.article.chance import binomial_interval, next_value_interval
 from nchain_agents.article.run import Reproduction
 from nchain_agents.article.tables import exact_table
@@ -48,12 +48,12 @@ def _plain(axes: Axes, **settings: Any) -> None:
 def _tables(result: Reproduction) -> Figure:
     figure = Figure(figsize=(9, 4.6), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
-    name, scale = "epsilon-greedy-q", 1 / figures.LEARNING_RATE
+    name, scale = "epsilon-greedy-q", 1 / published.LEARNING_RATE
     versions = (
         ("as written", 1.0, _OURS, -0.22),
         ("visit-count rates", scale, _RIGHT, 0.22),
     )
-    printed, exact = np.array(figures.TABLES[name]), exact_table(name)
+    printed, exact = np.array(published.TABLES[name]), exact_table(name)
     states = np.arange(len(printed))
     for a, axes in enumerate(panels):
         for version, factor, colour, shift in versions:
@@ -93,10 +93,10 @@ def _tables(result: Reproduction) -> Figure:
 def _tournament(result: Reproduction) -> Figure:
     figure = Figure(figsize=(7.5, 4.4), layout="constrained")
     axes = figure.subplots()
-    names = list(figures.TABLES)
+    names = list(published.TABLES)
     rounds = result.scale.rounds
     bars: list[tuple[str, tuple[int, ...], int, str]] = [
-        ("the article", figures.WINS, figures.ROUNDS, _ARTICLE)
+        ("the article", published.WINS, published.ROUNDS, _ARTICLE)
     ]
     bars += [
         (version if i else f"ours, {version}", played.wins, rounds, colour)
@@ -128,7 +128,7 @@ def _tournament(result: Reproduction) -> Figure:
 def _network_reward(result: Reproduction) -> Figure:
     figure = Figure(figsize=(8, 4.6), layout="constrained")
     axes = figure.subplots()
-    curves = np.array([run.episode_returns for run in result.chain["as written"]]) / figures.STEPS
+    curves = np.array([run.episode_returns for run in result.chain["as written"]]) / published.STEPS
     episodes = np.arange(1, curves.shape[1] + 1)
     axes.fill_between(
         episodes,
@@ -150,7 +150,7 @@ def _network_reward(result: Reproduction) -> Figure:
     )
     axes.plot(
         [1, episodes[-1]],
-        [figures.FIRST_REWARD, figures.LAST_REWARD],
+        [published.FIRST_REWARD, published.LAST_REWARD],
         "D",
         color=_ARTICLE,
         markersize=7,
@@ -176,9 +176,9 @@ def _best_while_exploring(episodes: int) -> tuple[list[int], list[float]]:
     places = sorted({int(place) for place in np.linspace(1, episodes, min(episodes, 41))})
     rewards = []
     for episode in places:
-        epsilon = figures.EPSILON["initial"] * figures.EPSILON["decay"] ** episode
+        epsilon = published.EPSILON["initial"] * published.EPSILON["decay"] ** episode
         policy = (1 - epsilon) * forward + epsilon / 2
-        rewards.append(policy_return(mdp, policy, figures.STEPS) / figures.STEPS)
+        rewards.append(policy_return(mdp, policy, published.STEPS) / published.STEPS)
     return places, rewards
 
 
@@ -186,7 +186,7 @@ def _network_q(result: Reproduction) -> Figure:
     figure = Figure(figsize=(8.5, 4.4), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
     q = np.array([run.q for run in result.chain["as written"]])
-    exact = value_iteration(chain_mdp(), figures.GAMMA)
+    exact = value_iteration(chain_mdp(), published.GAMMA)
     states = np.arange(len(exact))
     spread = np.linspace(-0.15, 0.15, len(q))
     low, high = next_value_interval(q)
@@ -214,7 +214,7 @@ def _network_q(result: Reproduction) -> Figure:
             )
         axes.plot(
             states,
-            np.array(figures.NETWORK_Q)[:, a] - exact[:, a],
+            np.array(published.NETWORK_Q)[:, a] - exact[:, a],
             "D",
             color=_ARTICLE,
             markersize=7,

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from nchain_agents.article import figures, networks
+from nchain_agents.article import networks, published
 from nchain_agents.article.tables import (
     VERSIONS,
     Advance,
@@ -47,18 +47,18 @@ class Scale:
         time_limits: How many pairs of tables show what the time limit does.
     """
 
-    rounds: int = figures.ROUNDS
+    rounds: int = published.ROUNDS
     seeds: int = 10
     grid_world_seeds: int = 10
     cartpole_seeds: int = 3
-    network_episodes: int = figures.NETWORK_EPISODES
+    network_episodes: int = published.NETWORK_EPISODES
     share: float = 1.0
     time_limits: int = 3
 
     @property
     def whole(self) -> bool:
         """Whether trainings are as long as the articles', so that their results mean something."""
-        return self.share >= 1 and self.network_episodes >= figures.NETWORK_EPISODES
+        return self.share >= 1 and self.network_episodes >= published.NETWORK_EPISODES
 
     @classmethod
     def quick(cls) -> Scale:
@@ -160,8 +160,8 @@ def _tasks(scale: Scale, seed: int) -> list[_Task]:
     for s in seeds(2, scale.seeds):
         episodes, others = scale.network_episodes, steps(20_000)
         for version, function, arguments, length in (
-            ("as written", networks.chain_as_written, (s, episodes), episodes * figures.STEPS),
-            (networks.CARTPOLE[3], networks.chain_put_right, (s, others), others),
+            ("as written", networks.chain_as_written, (s, episodes), episodes * published.STEPS),
+            (networks.CARTPOLE[3], networks.chain_corrected, (s, others), others),
         ):
             tasks.append(_Task("chain", version, length, function, arguments))
     for s in seeds(3, scale.cartpole_seeds):

@@ -1,4 +1,4 @@
-"""The tutorial's three table learners and their tournament, and the same put right."""
+"""The tutorial's three table learners and their tournament, and the same corrected."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from functools import partial
 import gymnasium as gym
 import numpy as np
 
-from nchain_agents.article import figures
-from nchain_agents.article.ends import CutsAreEnds
+from nchain_agents.article import published
 from nchain_agents.article.learners import TutorialQLearning
+from nchain_agents.article.wrappers import TruncationAsTermination
 from nchain_agents.tabular.batch import learn_many
 from nchain_agents.tabular.q_learning import QLearning
 from nchain_agents.tabular.reward_sum import RewardSum
@@ -23,26 +23,28 @@ from nchain_env.planning import evaluate_policy, policy_return, value_iteration
 Maker = Callable[..., TableAgent]
 Advance = Callable[[int], None]
 
-# The learners by name, as the tutorial has them and put right. The printed rule scales the reward
+# The learners by name, as the tutorial has them and corrected. The printed rule scales the reward
 # by the learning rate, which the tutorial's code does not.
 _NAIVE = partial(RewardSum, "NChain-v0")
 _TUTORIAL = partial(
     TutorialQLearning,
     "NChain-v0",
-    gamma=figures.GAMMA,
-    learning_rate=figures.LEARNING_RATE,
+    gamma=published.GAMMA,
+    learning_rate=published.LEARNING_RATE,
 )
-_SCALED = partial(QLearning, "NChain-v0", gamma=figures.GAMMA, learning_rate=figures.LEARNING_RATE)
-_VISITS = partial(QLearning, "NChain-v0", gamma=figures.GAMMA, learning_rate=1.0, visit_power=0.6)
+_SCALED = partial(
+    QLearning, "NChain-v0", gamma=published.GAMMA, learning_rate=published.LEARNING_RATE
+)
+_VISITS = partial(QLearning, "NChain-v0", gamma=published.GAMMA, learning_rate=1.0, visit_power=0.6)
 
 
 def _three(learner: Maker) -> dict[str, Maker]:
     makers: tuple[Maker, ...] = (
         _NAIVE,
         partial(learner, epsilon=0.0),
-        partial(learner, epsilon=figures.EPSILON),
+        partial(learner, epsilon=published.EPSILON),
     )
-    return dict(zip(figures.TABLES, makers, strict=True))
+    return dict(zip(published.TABLES, makers, strict=True))
 
 
 VERSIONS: dict[str, dict[str, Maker]] = {
@@ -83,7 +85,7 @@ class Tournament:
 def tournament(
     makers: dict[str, Maker],
     rounds: int,
-    episodes: int = figures.EPISODES,
+    episodes: int = published.EPISODES,
     seed: int = 0,
     jobs: int | None = None,
     advance: Advance = lambda rounds: None,
@@ -108,7 +110,7 @@ def tournament(
     batch = 5 * len(makers)
     for start in range(0, len(agents), batch):
         part = agents[start : start + batch]
-        learn_many(part, episodes * figures.STEPS, jobs)
+        learn_many(part, episodes * published.STEPS, jobs)
         advance(len(part) // len(makers))
     q = np.array([agent.q for agent in agents])
     policies = q.argmax(axis=-1)
@@ -127,7 +129,7 @@ def play(policies: IntArray, seed: int) -> FloatArray:
     envs = gym.make_vec("NChain-v0", num_envs=len(policies))
     states, _ = envs.reset(seed=seed)
     total = np.zeros(len(policies))
-    for _ in range(figures.STEPS):
+    for _ in range(published.STEPS):
         states, rewards, _, _, _ = envs.step(policies[games, states])
         total += rewards
     envs.close()
@@ -138,7 +140,7 @@ def exact_returns(policies: IntArray) -> FloatArray:
     """Return the expected return, (N,), of one episode of each policy, (N, S), exactly."""
     mdp = chain_mdp()
     few, which = np.unique(policies, axis=0, return_inverse=True)
-    returns = np.array([policy_return(mdp, policy, figures.STEPS) for policy in few])
+    returns = np.array([policy_return(mdp, policy, published.STEPS) for policy in few])
     return returns[which.reshape(-1)]
 
 
@@ -149,7 +151,7 @@ def exact_table(name: str) -> FloatArray:
     greedy one has the values of that policy; the one that explores has the optimal values. The
     latter two are 1 / learning_rate times as large by the tutorial's update.
     """
-    mdp, printed = chain_mdp(), np.array(figures.TABLES[name])
+    mdp, printed = chain_mdp(), np.array(published.TABLES[name])
     policy, states = printed.argmax(axis=-1), np.arange(len(printed))
     table = np.zeros_like(printed)
     rewards = (mdp.probability * mdp.reward).sum(axis=-1)
@@ -162,63 +164,65 @@ def exact_table(name: str) -> FloatArray:
                 mdp.probability[states, policy, k],
             )
         visits, place = np.zeros(mdp.num_states), mdp.initial
-        for _ in range(figures.STEPS):
+        for _ in range(published.STEPS):
             visits, place = visits + place, place @ moves
-        table[states, policy] = figures.EPISODES * visits * rewards[states, policy]
+        table[states, policy] = published.EPISODES * visits * rewards[states, policy]
     elif name == "greedy-q":
-        table[states, policy] = evaluate_policy(mdp, policy, figures.GAMMA) / figures.LEARNING_RATE
+        table[states, policy] = (
+            evaluate_policy(mdp, policy, published.GAMMA) / published.LEARNING_RATE
+        )
     else:
-        table = value_iteration(mdp, figures.GAMMA) / figures.LEARNING_RATE
+        table = value_iteration(mdp, published.GAMMA) / published.LEARNING_RATE
     return table
 
 
 @dataclass(frozen=True)
 class TimeLimit:
-    """Tables learned where the time limit is a cut, and where it is taken for an end.
+    """Tables learned with and without bootstrapping at the time limit.
 
     Args:
-        cut: (R, S, A) the tables that bootstrap through it.
-        end: (R, S, A) those that take what follows for nothing.
-        exact_cut: (S, A) the optimal values.
-        exact_end: (S, A) the optimal values if each step in a thousand were the last.
+        bootstrapped: (R, S, A) the tables learned with it.
+        terminated: (R, S, A) those learned as if the truncated steps were terminal.
+        exact_bootstrapped: (S, A) the optimal values.
+        exact_terminated: (S, A) the optimal values if each step in a thousand were the last.
     """
 
-    cut: FloatArray
-    end: FloatArray
-    exact_cut: FloatArray
-    exact_end: FloatArray
+    bootstrapped: FloatArray
+    terminated: FloatArray
+    exact_bootstrapped: FloatArray
+    exact_terminated: FloatArray
 
 
 def time_limit(
     rounds: int,
-    episodes: int = figures.EPISODES,
+    episodes: int = published.EPISODES,
     seed: int = 0,
     advance: Advance = lambda rounds: None,
 ) -> TimeLimit:
     """Learn with visit-count rates, with and without bootstrapping at the time limit."""
     seeds: Sequence[int] = np.random.SeedSequence([seed, 1]).generate_state(rounds).tolist()
-    cut: list[FloatArray] = []
-    end: list[FloatArray] = []
+    bootstrapped: list[FloatArray] = []
+    terminated: list[FloatArray] = []
     for agent_seed in seeds:
         # the same random numbers for both
         for tables, env in (
-            (cut, gym.make("NChain-v0")),
-            (end, CutsAreEnds(gym.make("NChain-v0"))),
+            (bootstrapped, gym.make("NChain-v0")),
+            (terminated, TruncationAsTermination(gym.make("NChain-v0"))),
         ):
             agent = QLearning(
                 env,
-                gamma=figures.GAMMA,
+                gamma=published.GAMMA,
                 learning_rate=1.0,
                 visit_power=0.6,
-                epsilon=figures.EPSILON,
+                epsilon=published.EPSILON,
                 seed=agent_seed,
             )
-            tables.append(agent.learn(episodes * figures.STEPS).q.copy())
+            tables.append(agent.learn(episodes * published.STEPS).q.copy())
         advance(1)
-    mdp, survival = chain_mdp(), 1 - 1 / figures.STEPS
+    mdp, survival = chain_mdp(), 1 - 1 / published.STEPS
     return TimeLimit(
-        np.array(cut),
-        np.array(end),
-        value_iteration(mdp, figures.GAMMA),
-        value_iteration(mdp, figures.GAMMA * survival),
+        np.array(bootstrapped),
+        np.array(terminated),
+        value_iteration(mdp, published.GAMMA),
+        value_iteration(mdp, published.GAMMA * survival),
     )

@@ -72,11 +72,11 @@ def reproduce(
     text = json.dumps(data, indent=2, allow_nan=False)
     files.write_text(out / "reproduce.json", text + "\n")
     drawn = pictures.draw(out, result)
-    written = page.sections(result)
-    page.write_markdown(out / "reproduce.md", result, written)
+    markdown = page.as_markdown(result, f"nchain reproduce --seed {seed}")
+    files.write_text(out / "reproduce.md", markdown)
     if as_json:
         print(json.dumps(data))
         return
-    page.show(Console(), result, written)
+    page.show(Console(), markdown)
     names = ", ".join(("reproduce.json", "reproduce.md", *drawn))
     console.print(f"written to {out}: {names}", markup=False, highlight=False, soft_wrap=True)

@@ -13,9 +13,9 @@ import pytest
 from scipy.stats import binomtest, fisher_exact
 
 from nchain_agents import RewardSum, cli
-from nchain_agents.article import chance, figures, networks, run, tables
-from nchain_agents.article.ends import CutsAreEnds, EndsAreCuts
+from nchain_agents.article import chance, networks, published, run, tables
 from nchain_agents.article.learners import TutorialQLearning
+from nchain_agents.article.wrappers import TerminationAsTruncation, TruncationAsTermination
 from nchain_agents.tabular import q_learning
 from nchain_env.mdp import TabularMDP
 
@@ -147,12 +147,12 @@ def test_the_tournaments_wins_agree_with_the_articles() -> None:
     done: list[int] = []
     played = tables.tournament(tables.VERSIONS["as written"], 32, seed=1, advance=done.append)
     assert sum(played.wins) == sum(done) == 32
-    assert chance.same_source(played.wins, figures.WINS) > 0.05
+    assert chance.same_source(played.wins, published.WINS) > 0.05
     again = tables.tournament(tables.VERSIONS["as written"], 32, seed=1, jobs=1)
     assert (again.q == played.q).all()
     assert (again.rewards == played.rewards).all()
     # the printed tables could be ours
-    for i, printed in enumerate(figures.TABLES.values()):
+    for i, printed in enumerate(published.TABLES.values()):
         for s, a in np.argwhere(printed):
             learned = played.q[:, i, s, a][played.q[:, i, s, a] != 0]
             assert learned.min() * 0.7 < printed[s][a] < learned.max() * 1.3
@@ -167,9 +167,11 @@ def test_falling_rates_win_and_are_exact() -> None:
 
 def test_taking_the_time_limit_for_an_end_costs_what_it_should() -> None:
     limit = tables.time_limit(1, episodes=100)
-    lost = (limit.end - limit.cut)[0]
-    assert lost[:4] == pytest.approx((limit.exact_end - limit.exact_cut)[:4], abs=0.7)
-    assert limit.exact_cut[4].tolist() == pytest.approx([83.5921, 66.1309], abs=1e-4)
+    lost = (limit.terminated - limit.bootstrapped)[0]
+    assert lost[:4] == pytest.approx(
+        (limit.exact_terminated - limit.exact_bootstrapped)[:4], abs=0.7
+    )
+    assert limit.exact_bootstrapped[4].tolist() == pytest.approx([83.5921, 66.1309], abs=1e-4)
 
 
 def test_ends_and_cuts_are_mistaken_for_each_other() -> None:
@@ -181,10 +183,10 @@ def test_ends_and_cuts_are_mistaken_for_each_other() -> None:
             return 0, 1.0, action == 0, action == 1, {}
 
     for wrapper, action, ends in (
-        (EndsAreCuts, 0, (False, True)),
-        (EndsAreCuts, 1, (False, True)),
-        (CutsAreEnds, 0, (True, False)),
-        (CutsAreEnds, 1, (True, False)),
+        (TerminationAsTruncation, 0, (False, True)),
+        (TerminationAsTruncation, 1, (False, True)),
+        (TruncationAsTermination, 0, (True, False)),
+        (TruncationAsTermination, 1, (True, False)),
     ):
         assert wrapper(One()).step(action) == (0, 1.0, *ends, {})
 
@@ -234,16 +236,16 @@ def test_the_network_learns_as_the_tutorials_does() -> None:
 def test_the_networks_values_are_within_the_scatter_of_ours(in_processes: Any) -> None:
     keras = pytest.importorskip("keras", reason="needs the keras or the jax extra")
     seeds = 10 if keras.backend.backend() == "jax" else 3
-    train = partial(networks.chain_as_written, episodes=figures.NETWORK_EPISODES)
+    train = partial(networks.chain_as_written, episodes=published.NETWORK_EPISODES)
     runs: list[networks.Run] = in_processes(train, range(seeds))
     low, high = chance.next_value_interval(np.array([trained.q for trained in runs]))
-    printed = np.array(figures.NETWORK_Q)
+    printed = np.array(published.NETWORK_Q)
     assert ((low <= printed) & (printed <= high)).all()
     for trained in runs:
         assert trained.result == pytest.approx(3663.69, abs=0.005)
-        rewards = trained.episode_returns / figures.STEPS
+        rewards = trained.episode_returns / published.STEPS
         assert 1.2 < rewards[:10].mean() < 2.1
-        assert rewards[-50:].mean() == pytest.approx(figures.LAST_REWARD, abs=0.1)
+        assert rewards[-50:].mean() == pytest.approx(published.LAST_REWARD, abs=0.1)
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The two mistakes about where an episode ends: a cut taken for an end, an end for a cut."""
+"""The two mistakes about the end of an episode, as wrappers."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 import gymnasium as gym
 
 
-class EndsAreCuts(gym.Wrapper[Any, Any, Any, Any]):
-    """Reports ends as cuts, so that a learner goes on counting what would follow an end."""
+class TerminationAsTruncation(gym.Wrapper[Any, Any, Any, Any]):
+    """Reports terminal steps as truncated, so that a learner bootstraps from them."""
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """Step; nothing terminates."""
@@ -16,8 +16,8 @@ class EndsAreCuts(gym.Wrapper[Any, Any, Any, Any]):
         return observation, reward, False, terminated or truncated, info
 
 
-class CutsAreEnds(gym.Wrapper[Any, Any, Any, Any]):
-    """Reports cuts as ends, so that a learner believes that nothing follows a time limit."""
+class TruncationAsTermination(gym.Wrapper[Any, Any, Any, Any]):
+    """Reports truncated steps as terminal, so that a learner does not bootstrap at a time limit."""
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """Step; nothing is truncated."""
