@@ -62,17 +62,6 @@ class Epsilon(NamedTuple):
     decay: float
 
 
-class Place(NamedTuple):
-    """Where learning stands: in the episode, in the training, and what is done next."""
-
-    state: int
-    action: int  # chosen already, or -1
-    elapsed: int  # steps since the reset
-    episode_return: float
-    episode: int
-    step: int
-
-
 def act(memory: Any, settings: Settings, state: int, epsilon: float, rng: Any) -> int:
     """Choose an action; each agent puts its own rule here."""
     raise NotImplementedError
@@ -98,36 +87,40 @@ def run(
     memory: Any,
     settings: Settings,
     schedule: Epsilon,
-    place: Place,
+    place: IntArray,
     steps: int,
     max_episode_steps: int,
     returns: FloatArray,
-    episodes: int,
     agent_rng: np.random.Generator,
     env_rng: np.random.Generator,
-) -> tuple[Place, int]:
-    """Learn on an outcome table for `steps` steps, or until `episodes` episodes are over.
+) -> int:
+    """Learn on an outcome table for `steps` steps, or until as many episodes ended as fit.
+
+    Where learning stands goes in and comes out by arrays. Numba would make a tuple to be returned
+    by calling Python, which crashes the process when a KeyboardInterrupt is raised just then.
 
     Args:
         table: The outcomes.
         memory: What is learned, a tuple of arrays that the rules change.
         settings: The numbers that the rules are told.
         schedule: Epsilon over steps and episodes.
-        place: Where to begin.
+        place: Where learning stands: the state, the action if it is chosen already (else -1), the
+            steps since the reset, the episodes that have ended, and the steps in all.
         steps: The largest number of steps.
         max_episode_steps: An episode is truncated after so many.
-        returns: Takes the returns of the episodes that end.
-        episodes: The largest number of these, at most len(returns).
+        returns: (E + 1,) begins with the return so far of the present episode. It takes the returns
+            of up to E episodes that end, and then the return so far of the next one.
         agent_rng: The agent's generator.
         env_rng: The environment's generator: one number a step and one a reset.
 
     Returns:
-        Where learning stands then, and how many episodes ended.
+        How many episodes ended.
     """
-    state, action, elapsed, episode_return, episode, step = place
+    state, action, elapsed, episode, step = place[0], place[1], place[2], place[3], place[4]
+    episode_return = returns[0]
     ended = 0
     scale = decay_factor(schedule.decay, episode)
-    while steps > 0 and ended < episodes:
+    while steps > 0 and ended < len(returns) - 1:
         epsilon = scale * linear(schedule.initial, schedule.final, schedule.slope, step)
         if action < 0:
             action = act(memory, settings, state, epsilon, agent_rng)
@@ -152,7 +145,9 @@ def run(
             scale = decay_factor(schedule.decay, episode)
             state = sample_start(table.cumulative_initial, env_rng.random())
             action = -1
-    return Place(state, action, elapsed, episode_return, episode, step), ended
+    place[0], place[1], place[2], place[3], place[4] = state, action, elapsed, episode, step
+    returns[ended] = episode_return
+    return ended
 
 
 def sample_outcome(table: Table, state: int, action: int, u: float) -> int:
@@ -176,15 +171,13 @@ Rule = Callable[..., int]
 
 
 @cache
-def compiled(act: Rule, update: Rule) -> Callable[..., tuple[Place, int]]:
+def compiled(act: Rule, update: Rule) -> Callable[..., int]:
     """Return `run` with an agent's rules as machine code, kept on disk for later processes.
 
     Raises:
         ModuleNotFoundError: Numba is not installed.
     """
-    machine_code: Callable[..., tuple[Place, int]] = _compile(run, {"act": act, "update": update})[
-        0
-    ]
+    machine_code: Callable[..., int] = _compile(run, {"act": act, "update": update})[0]
     return machine_code
 
 

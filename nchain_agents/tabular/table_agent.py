@@ -13,7 +13,7 @@ from gymnasium.spaces import Discrete
 from nchain_agents.agent import Agent, Env
 from nchain_agents.exploration import EpsilonSchedule, choose, epsilon_schedule
 from nchain_agents.model_env import ModelEnv, model_env
-from nchain_agents.tabular.loop import Epsilon, Place, Rule, Settings, Table, compiled
+from nchain_agents.tabular.loop import Epsilon, Rule, Settings, Table, compiled
 from nchain_env.checks import integer
 from nchain_env.mdp import FloatArray
 
@@ -187,31 +187,26 @@ class TableAgent(Agent):
         episodes = _CHUNK_EPISODES if on_episode is None else 1
         while self.num_timesteps < until:
             steps = min(until - self.num_timesteps, _CHUNK_STEPS)
-            returns = np.empty(min(episodes, steps))
             state, elapsed = model.position
-            place, ended = run(
+            counts = (state, self._next_action, elapsed, len(self.episode_returns))
+            place = np.array([*counts, self.num_timesteps], dtype=np.int64)
+            returns = np.empty(min(episodes, steps) + 1)
+            returns[0] = self._episode_return
+            ended = run(
                 table,
                 self.memory,
                 self._settings,
                 epsilon,
-                Place(
-                    state,
-                    self._next_action,
-                    elapsed,
-                    self._episode_return,
-                    len(self.episode_returns),
-                    self.num_timesteps,
-                ),
+                place,
                 steps,
                 model.max_episode_steps,
                 returns,
-                len(returns),
                 self.np_random,
                 model.np_random,
             )
-            model.position = place.state, place.elapsed
-            self._observation, self._next_action = place.state, place.action
-            self._episode_return, self.num_timesteps = place.episode_return, place.step
+            state, self._next_action, elapsed, _, self.num_timesteps = place.tolist()
+            model.position = state, elapsed
+            self._observation, self._episode_return = state, float(returns[ended])
             self.episode_returns.frombytes(returns[:ended].tobytes())
             progress()
             if ended and on_episode is not None and not on_episode():
