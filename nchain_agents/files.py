@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,13 +10,14 @@ from pathlib import Path
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Yield a path to write to, which becomes `path` when all went well."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
-    os.close(handle)
-    partial = Path(name)
+    """Yield a path to write to, which becomes `path` when all went well.
+
+    The file has the permissions that the umask leaves, as any that `open` makes.
+    """
+    partial = path.with_name(f".{path.stem}.{secrets.token_hex(8)}{path.suffix}")
+    partial.touch(mode=0o666, exist_ok=False)
     try:
         yield partial
-        partial.chmod(0o644)  # mkstemp lets nobody else read
         partial.replace(path)
     except BaseException:
         partial.unlink()
