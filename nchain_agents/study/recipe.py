@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 import re
 import shlex
 from collections.abc import Iterator
 from importlib import metadata
+from types import NoneType
 from typing import Any, NamedTuple
 
 import gymnasium as gym
@@ -22,6 +24,8 @@ AGENTS_FILE = "agents.toml"
 # What every study stands on; an agent's and an environment's own packages come after these.
 _PACKAGES = ("gymnasium", "numpy", "scipy", "numba", "joblib", "matplotlib")
 _BENEATH = {"stable_baselines3": "torch"}
+# What TOML can say, beside dates; it has no null.
+_TOML = (bool, int, float, str)
 
 
 class Recipe(NamedTuple):
@@ -41,12 +45,11 @@ def recipe(study: Study) -> Recipe:
     known = presets_for(study.envs[0].id, study.envs[0].parameters)
     names = [_name(agent, known) for agent in study.agents]
     file = None
-    if None in names:  # all in one file, so that they stay in order
-        file = _agents_file(study.agents, known)
+    if None in names and all(_consists_of(_TOML, agent.parameters) for agent in study.agents):
+        file = _agents_file(study.agents, known)  # all in one file, so that they stay in order
         names = [AGENTS_FILE]
-    agents = [name for name in names if name is not None]
-    command = _in_a_shell(study, agents) or _in_python(study, agents)
-    own = [agent.name for agent in study.agents if not isinstance(agent.agent, str)]
+    command = _in_a_shell(study, names) or _in_python(study, names)
+    own = [agent.name for agent in study.agents if not _can_be_written(agent)]
     return Recipe(command, file, own, dict(_versions(study)))
 
 
@@ -57,6 +60,20 @@ def _name(agent: Preset, known: dict[str, Preset]) -> str | None:
     if isinstance(agent.agent, str) and agent.agent.split(":")[1] == agent.name:
         return None if agent.parameters else agent.agent
     return None
+
+
+def _can_be_written(agent: Preset) -> bool:
+    """Whether all of an agent can be written down: its class and its parameters."""
+    return isinstance(agent.agent, str) and _consists_of((*_TOML, NoneType), agent.parameters)
+
+
+def _consists_of(kinds: tuple[type, ...], value: Any) -> bool:
+    """Whether a value is of some kinds, or made of these by lists and by tables with names."""
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _consists_of(kinds, value[key]) for key in value)
+    if isinstance(value, list | tuple):
+        return all(_consists_of(kinds, one) for one in value)
+    return isinstance(value, kinds)
 
 
 def _same(agent: Preset, other: Preset | None) -> bool:
@@ -83,9 +100,11 @@ def _toml(value: Any) -> str:
         return "{ " + ", ".join(f"{_toml_key(k)} = {_toml(v)}" for k, v in value.items()) + " }"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_toml, value)) + "]"
-    if isinstance(value, bool | int | float):
-        return json.dumps(value)
-    return json.dumps(str(value), ensure_ascii=False)
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # inf, -inf or nan, which JSON spells otherwise
+    if isinstance(value, bool | int | float | str):
+        return json.dumps(value, ensure_ascii=False)
+    raise ValueError(f"parameters must be what TOML can say, got {value!r}")
 
 
 def _toml_key(name: str) -> str:
@@ -102,8 +121,11 @@ def _parameters(study: Study) -> dict[str, list[Any]]:
     return found
 
 
-def _in_a_shell(study: Study, agents: list[str]) -> str | None:
-    """Return a command line, None if it cannot express a parameter."""
+def _in_a_shell(study: Study, names: list[str | None]) -> str | None:
+    """Return a command line, None if it cannot name an agent or express a parameter."""
+    agents = [name for name in names if name is not None]
+    if len(agents) < len(names):
+        return None
     env = [study.envs[0].id]
     swept: list[str] = []
     for name, values in _parameters(study).items():
@@ -130,9 +152,23 @@ def _text(value: Any) -> str | None:
     return text if plain and type(read) is type(value) and read == value else None
 
 
-def _in_python(study: Study, agents: list[str]) -> str:
+def _in_python(study: Study, names: list[str | None]) -> str:
+    # a file of agents stands for all of them, so there may be fewer names
+    agents = [
+        repr(name)
+        if name is not None
+        else f"Preset({agent.name!r}, {agent.path!r}, {agent.parameters!r})"
+        for name, agent in zip(names, study.agents, strict=False)
+    ]
+    imports = ["from nchain_agents import compare"]
+    if None in names:
+        imports = [
+            "from math import inf, nan\n",
+            *imports,
+            "from nchain_agents.presets import Preset",
+        ]
     arguments = [
-        repr(agents),
+        f"[{', '.join(agents)}]",
         repr(study.envs[0].id),
         f"sweep={_parameters(study)!r}",
         f"seeds={study.seeds}",
@@ -141,7 +177,7 @@ def _in_python(study: Study, agents: list[str]) -> str:
         "out='results'",
     ]
     lines = "".join(f"    {argument},\n" for argument in arguments)
-    return f"from nchain_agents import compare\n\ncompare(\n{lines})"
+    return "\n".join(imports) + f"\n\ncompare(\n{lines})"
 
 
 def _versions(study: Study) -> Iterator[tuple[str, str]]:

@@ -1,5 +1,6 @@
 import shlex
 import sys
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,35 @@ def test_agents_of_any_name_and_with_any_parameters_can_be_written_down() -> Non
         "q-learning": {"preset": "q-learning"},
         'a "b" [c]': {"agent": NESTED.agent, "parameters": NESTED.parameters},
     }
+
+
+ODD = Preset("odd", "nchain_agents:QLearning", {"gamma": None, "epsilon": [None, 0.5]})
+ENDLESS = {"learning_rate": float("inf"), "lows": [-float("inf"), 1e-7], "text": "\x00 ü"}
+
+
+def test_infinity_is_written_as_toml_has_it() -> None:
+    import tomllib
+
+    study = planned(["q-learning"])
+    study = Study((Preset("endless", "a:B", ENDLESS),), study.envs, 1, 100)
+    text = recipe(study).agents
+    assert text is not None
+    assert tomllib.loads(text) == {"endless": {"agent": "a:B", "parameters": ENDLESS}}
+
+
+def test_what_toml_cannot_say_is_said_in_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agents = ["q-learning", ODD, Preset("endless", "nchain_agents:QLearning", {"gamma": inf})]
+    study = planned(agents)
+    assert recipe(study).agents is None
+    assert recipe(study).own == []
+    assert again(study, tmp_path, monkeypatch).as_data() == study.as_data()
+
+
+def test_a_parameter_that_cannot_be_written_down_makes_an_agent_the_programs_own() -> None:
+    study = planned([Preset("bound", "nchain_agents:QLearning", {"gamma": object()})])
+    assert recipe(study).own == ["bound"]
 
 
 def test_it_says_which_agents_only_the_program_knows() -> None:
