@@ -20,8 +20,12 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (solve, train, evaluate, compare, reproduce):
-    app.command()(command)
+app.command()(solve)
+app.command()(train)
+app.command()(evaluate)
+# the values of --sweep, which are several words
+app.command(context_settings={"allow_extra_args": True})(compare)
+app.command()(reproduce)
 
 # What typer returns when the keyboard interrupts a command.
 _INTERRUPTED = 130
@@ -37,7 +41,7 @@ def run() -> None:
         if code == _INTERRUPTED:
             print("nchain: stopped", file=sys.stderr)
         sys.exit(code or 0)
-    except (ValueError, OSError, typer.TyperException) as error:
+    except (ValueError, OSError, ModuleNotFoundError, typer.TyperException) as error:
         # only the formatted message of a parse error names the option, or those like it
         said = error.format_message() if isinstance(error, typer.TyperException) else error
         if str(said):  # empty where no command was given: the help has been printed

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 
 
 def compare(
-    sweep_more: Annotated[
-        list[str] | None, typer.Argument(hidden=True, metavar="NAME=VALUE,...")
-    ] = None,
+    context: typer.Context,
     agents: Annotated[
         str | None,
         typer.Option(
@@ -77,9 +75,10 @@ def compare(
     """
     chain = {"n": n, "slip": slip, "small": small, "large": large}
     names = None if agents is None else [name.strip() for name in agents.split(",")]
-    swept = key_values("sweep", [*(sweep or []), *(sweep_more or [])])
-    if sweep_more and not sweep:
-        raise ValueError(f"compare takes options only, got {sweep_more[0]!r}")
+    # of `--sweep n=5,10 slip=0,0.2` the option itself takes one word only
+    if context.args and not sweep:
+        raise ValueError(f"compare takes options only, got {context.args[0]!r}")
+    swept = key_values("sweep", [*(sweep or []), *context.args])
 
     from nchain_agents.presets import presets_for
     from nchain_agents.study import report

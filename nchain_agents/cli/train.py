@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,20 +22,35 @@ def train(
     steps: Annotated[int, typer.Option(help="How many steps to train for.")] = 50_000,
     seed: Annotated[int, typer.Option(help="Makes the training repeatable.")] = 0,
     out: Annotated[
-        Path | None, typer.Option(help="The file to save it in; by default AGENT.agent.")
+        Path | None,
+        typer.Option(
+            help="The file to save it in; by default AGENT.agent, or AGENT.zip for a model of"
+            " stable-baselines3."
+        ),
     ] = None,
     tensorboard: Annotated[
-        Path | None, typer.Option(help="Folder for TensorBoard's logs (KerasDQN and SB3).")
+        Path | None,
+        typer.Option(
+            help="Folder for TensorBoard's logs; each training gets AGENT_1, AGENT_2, ..."
+        ),
     ] = None,
 ) -> None:
-    """Train an agent, save it, and say what its policy is worth."""
+    """Train an agent, save it, and say what its policy is worth.
+
+    An agent whose class has no method save is trained and measured, and not saved.
+    """
     from nchain_env.checks import integer
 
     integer("steps", steps, 1)
     integer("seed", seed, 0)
+    if out is not None and out.is_dir():
+        raise ValueError(f"out must be a file, got the folder {out}")
+    if out is not None and not out.parent.is_dir():
+        raise ValueError(f"out must be in a folder that is there, got {out}")
 
     from nchain_agents.agent import Agent
     from nchain_agents.evaluation import scaled, yardstick
+    from nchain_agents.extras import needed_for
     from nchain_agents.files import whole_file
     from nchain_agents.presets import presets_for
     from nchain_agents.quiet import import_quietly
@@ -45,27 +62,32 @@ def train(
     preset, *others = chosen([agent], presets_for(env_id, choice.parameters))
     if others:
         raise ValueError(f"agent must be one, got {1 + len(others)} in {agent}")
-    path = out or Path(f"{preset.name}.agent")
-    if not path.parent.is_dir():
-        raise ValueError(f"out must be in a folder that is there, got {path}")
     import_quietly(preset.requires)
     kind = preset.load()
-    if not callable(getattr(kind, "save", None)):
-        raise ValueError(f"agent must have a method save, which {preset.path} has not")
+    saves = callable(getattr(kind, "save", None))
+    if out is not None and not saves:
+        raise ValueError(f"out must not be given for {preset.path}, which has no method save")
+    path = out or Path(f"{preset.name}.{'zip' if _is_sb3(kind) else 'agent'}")
+    if path.is_dir():
+        raise ValueError(f"out must be given, as {path} is a folder")
 
+    taken = inspect.signature(kind.learn).parameters
     learning: dict[str, Any] = {}
+    if "progress_bar" in taken:
+        learning["progress_bar"] = True
     if tensorboard is not None:
-        taken = inspect.signature(kind).parameters
+        with needed_for("TensorBoard logging", "keras"):
+            import_module("tensorboard")
         if isinstance(kind, type) and issubclass(kind, Agent):
-            from nchain_agents.deep.tensorboard import TensorBoard
+            from nchain_agents.deep.tensorboard import TensorBoard, next_run
 
-            learning["callback"] = TensorBoard(tensorboard)
-        elif "tensorboard_log" in taken:
-            preset.parameters["tensorboard_log"] = str(tensorboard)
+            learning["callback"] = TensorBoard(next_run(tensorboard, preset.name))
+        elif "tb_log_name" in taken:  # it numbers the folders itself
+            logs = {"tensorboard_log": str(tensorboard)}
+            preset = replace(preset, parameters=preset.parameters | logs)
+            learning["tb_log_name"] = preset.name
         else:
             raise ValueError(f"tensorboard must not be given for {preset.path}, which writes none")
-    if "progress_bar" in inspect.signature(kind.learn).parameters:
-        learning["progress_bar"] = True
     model = preset.make(choice.make(), seed)
     console = Console()
     try:
@@ -74,11 +96,21 @@ def train(
         console.print("stopped; what was learned is kept", highlight=False)
     if hasattr(learning.get("callback"), "close"):
         learning["callback"].close()
-    with whole_file(path) as partial:
-        model.save(partial)
+    if _is_sb3(kind):
+        with whole_file(path) as partial:  # which has a suffix: without one, SB3 would add its own
+            model.save(partial)
+    elif saves:
+        model.save(path)
     measure = yardstick(choice.make())
     mean, standard_error = measure.worth(model)
     how = "exactly" if standard_error == 0 else f"± {standard_error:,.1f}, by episodes"
     said = f"return of an episode: {mean:,.1f} ({how}), score {scaled(measure, mean):.2f}"
     console.print(f"{preset.name} on {choice.label}: {said}", highlight=False)
-    console.print(f"saved to {path}", markup=False, highlight=False, soft_wrap=True)
+    said = f"saved to {path}" if saves else f"not saved: {preset.path} has no method save"
+    console.print(said, markup=False, highlight=False, soft_wrap=True)
+
+
+def _is_sb3(kind: Any) -> bool:
+    """Whether a class is an algorithm of stable-baselines3, or derived from one."""
+    ancestors = getattr(kind, "__mro__", ())  # a function that makes agents has none
+    return any(one.__module__.startswith("stable_baselines3.") for one in ancestors)

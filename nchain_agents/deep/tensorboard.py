@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import os
+import re
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nchain_agents.agent import Agent
+from nchain_agents.extras import needed_for
+
+
+def next_run(log_dir: Path, name: str) -> Path:
+    """Return the folder for the next run of a name: `name_1`, `name_2`, ..., as SB3 counts them.
+
+    TensorBoard shows each folder below `log_dir` as one run.
+    """
+    folders = log_dir.iterdir() if log_dir.is_dir() else ()
+    numbers = (re.fullmatch(re.escape(name) + r"_(\d+)", folder.name) for folder in folders)
+    return log_dir / f"{name}_{1 + max((int(n[1]) for n in numbers if n), default=0)}"
 
 
 class TensorBoard:
@@ -26,13 +39,8 @@ class TensorBoard:
     """
 
     def __init__(self, log_dir: str | os.PathLike[str]) -> None:
-        try:
+        with needed_for("TensorBoard logging", "keras"):
             from tensorboard.summary import Writer
-        except ModuleNotFoundError as missing:
-            raise ModuleNotFoundError(
-                f"TensorBoard logging needs {missing.name}: pip install 'nchain-env[keras]'",
-                name=missing.name,
-            ) from missing
         self._writer: Any = Writer(os.fspath(log_dir))
         self._begin: tuple[float, int] | None = None
 
