@@ -41,6 +41,12 @@ def reproduce(
     integer("seed", seed, 0)
     integer("jobs", jobs, 0)
 
+    # what the results depend on: neither the jobs nor the folder
+    command = "nchain reproduce" + " --quick" * quick
+    for name, value in (("rounds", rounds), ("seeds", seeds), ("seed", seed)):
+        if value is not None:
+            command += f" --{name} {value}"
+
     from nchain_agents.article import page, pictures, run
     from nchain_agents.article.tables import Advance
     from nchain_agents.study import files
@@ -68,11 +74,11 @@ def reproduce(
 
         result = run.reproduce(scale, seed, jobs or os.cpu_count() or 1, backend, track)
 
-    data = page.as_data(result)
+    data = {"command": command, **page.as_data(result)}
     text = json.dumps(data, indent=2, allow_nan=False)
     files.write_text(out / "reproduce.json", text + "\n")
     drawn = pictures.draw(out, result)
-    markdown = page.as_markdown(result, f"nchain reproduce --seed {seed}")
+    markdown = page.as_markdown(result, command)
     files.write_text(out / "reproduce.md", markdown)
     if as_json:
         print(json.dumps(data))

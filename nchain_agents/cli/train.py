@@ -30,9 +30,7 @@ def train(
     ] = None,
     tensorboard: Annotated[
         Path | None,
-        typer.Option(
-            help="Folder for TensorBoard's logs; each training gets AGENT_1, AGENT_2, ..."
-        ),
+        typer.Option(help="Folder for TensorBoard's logs; each training has AGENT_1, 2, ..."),
     ] = None,
 ) -> None:
     """Train an agent, save it, and say what its policy is worth.

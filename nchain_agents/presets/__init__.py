@@ -58,10 +58,13 @@ class Preset:
 
         Raises:
             ModuleNotFoundError: Its extra is not installed.
+            ValueError: Its agent is not like `module:Class`.
         """
         if not isinstance(self.agent, str):
             return self.agent
-        module, name = self.agent.split(":")
+        module, _, name = self.agent.partition(":")
+        if not module or not name or ":" in name:
+            raise ValueError(f"agent must be like module:Class, got {self.agent!r}")
         return getattr(import_module(module), name)
 
     def make(self, env: Any, seed: int) -> Any:
@@ -113,7 +116,10 @@ def named(name: str, known: Mapping[str, Preset]) -> Preset:
     if name not in known:
         close = get_close_matches(name, known, n=3)
         hint = f"did you mean {' or '.join(close)}? " if close else ""
-        raise ValueError(f"agents: unknown agent {name!r}; {hint}known: {', '.join(known)}")
+        raise ValueError(
+            f"agents: unknown agent {name!r}; {hint}known: {', '.join(known)}, "
+            "and any class as module:Class"
+        )
     return known[name]
 
 

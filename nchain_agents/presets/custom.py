@@ -35,7 +35,7 @@ def agents_of(given: Any, known: Mapping[str, Preset]) -> list[Preset]:
     if given.endswith(".toml"):
         return from_file(Path(given), known)
     if ":" in given:
-        return [_checked(Preset(given.split(":")[1], given))]
+        return [_checked(Preset(given.rpartition(":")[2], given))]
     plug_ins = {**known, **installed()}
     preset = named(given, plug_ins)
     if not preset.installed:

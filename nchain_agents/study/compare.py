@@ -10,7 +10,7 @@ from typing import Any
 from nchain_agents.presets import Preset, presets_for
 from nchain_agents.study import files, report
 from nchain_agents.study.comparison import Comparison, pending
-from nchain_agents.study.environments import environments, parsed
+from nchain_agents.study.environments import environments, parsed, together
 from nchain_agents.study.plan import Study, chosen
 from nchain_agents.study.run import Run
 from nchain_agents.study.runner import Workers
@@ -117,7 +117,8 @@ def plan(
     if isinstance(agents, str):
         agents = [agents]
     env_id, given = parsed(env)
-    envs = environments(env_id, {**given, **(parameters or {})}, sweep or {})
+    sweep = sweep or {}
+    envs = environments(env_id, together(given, parameters or {}, sweep), sweep)
     known = presets_for(env_id, envs[0].parameters)
     if agents is None:
         agents = [one.name for one in known.values() if one.installed and not one.by_name_only]

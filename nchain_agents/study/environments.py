@@ -56,6 +56,29 @@ def parsed(label: str) -> tuple[str, dict[str, Any]]:
     return env_id, found
 
 
+def together(
+    given: Mapping[str, Any], more: Mapping[str, Any], sweep: Mapping[str, Sequence[Any]]
+) -> dict[str, Any]:
+    """Return the parameters that a label gives and those that are given beside it.
+
+    Raises:
+        ValueError: One is given twice, or swept too.
+    """
+    for name in given:
+        if name in more:
+            raise ValueError(
+                f"{name} must be given once, got {name}={_as_text(given[name])} "
+                f"and {name}={_as_text(more[name])}"
+            )
+    found = {**given, **more}
+    for name in sweep:
+        if name in found:
+            raise ValueError(
+                f"{name} must be given once, got {name}={_as_text(found[name])} and a sweep of it"
+            )
+    return found
+
+
 def from_text(value: str) -> Any:
     """Return the number, truth value or text that a text stands for."""
     try:

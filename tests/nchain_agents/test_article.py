@@ -312,6 +312,8 @@ def test_without_keras_the_networks_are_left_out(
     assert "The tournament" in said.out
     assert "CartPole-v1" not in said.out
     data = json.loads((tmp_path / "reproduce.json").read_text())
+    assert data["command"] == "nchain reproduce --quick --rounds 2 --seed 0"
+    assert f"Written by `{data['command']}`" in (tmp_path / "reproduce.md").read_text()
     assert data["backend"] is None
     assert "network" not in data
 

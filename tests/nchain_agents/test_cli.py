@@ -75,6 +75,22 @@ def test_a_long_chain_is_shown_by_its_ends(
         (("compare", "--scheduler", "nowhere"), "scheduler must be an address like tcp://"),
         (("train", "q-lerning"), "did you mean q-learning"),
         (("train", "--steps", "0"), "steps must be an integer of at least 1, got 0"),
+        (
+            ("compare", "--env", "NChain-v0 n=5", "--n", "8"),
+            "n must be given once, got n=5 and n=8",
+        ),
+        (
+            ("compare", "--sweep", "n=3,4", "slip=0,0.1", "--slip", "0.5"),
+            "slip must be given once, got slip=0.5 and a sweep of it",
+        ),
+        (("compare", "--agents", "QLearning"), "unknown agent 'QLearning'; "),
+        (("compare", "--agents", "QLearning"), "any class as module:Class"),
+        (
+            ("compare", "--agents", ":QLearning"),
+            "agent must be like module:Class, got ':QLearning'",
+        ),
+        (("compare", "--agents", "a:b:C"), "agent must be like module:Class, got 'a:b:C'"),
+        (("train", "--out", "."), "out must be a file, got the folder ."),
         (("train", "--out", "{file}/x"), "out must be in a folder that is there, got "),
         (("train", "--env", "NChain-v1"), "env must be an environment of Gymnasium's"),
         (("evaluate", "{file}"), "is not a saved agent"),
@@ -235,17 +251,6 @@ def test_another_environment_of_an_agent_is_named_with_its_parameters(
     assert row["env"] == lake
     assert row["return"] == pytest.approx(1.0)
     assert row["score"] == pytest.approx(100.0)
-
-
-def test_training_is_logged_for_tensorboard(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    pytest.importorskip("tensorboard", reason="needs the keras extra")
-    logs = tmp_path / "logs"
-    options = ("--steps", "3000", "--out", str(tmp_path / "a"), "--tensorboard", str(logs))
-    assert nchain(monkeypatch, "train", "sarsa", *options) == 0
-    (file,) = logs.iterdir()
-    assert b"rollout/ep_rew_mean" in file.read_bytes()
 
 
 def compared(out: Path, *options: str) -> dict[str, Any]:
