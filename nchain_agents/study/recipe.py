@@ -160,13 +160,11 @@ def _in_python(study: Study, names: list[str | None]) -> str:
         else f"Preset({agent.name!r}, {agent.path!r}, {agent.parameters!r})"
         for name, agent in zip(names, study.agents, strict=False)
     ]
-    imports = ["from nchain_agents import compare"]
+    imports = "from nchain_agents import compare\n"
     if None in names:
-        imports = [
-            "from math import inf, nan\n",
-            *imports,
-            "from nchain_agents.presets import Preset",
-        ]
+        imports = (
+            f"from math import inf, nan\n\n{imports}from nchain_agents.presets import Preset\n"
+        )
     arguments = [
         f"[{', '.join(agents)}]",
         repr(study.envs[0].id),
@@ -177,7 +175,7 @@ def _in_python(study: Study, names: list[str | None]) -> str:
         "out='results'",
     ]
     lines = "".join(f"    {argument},\n" for argument in arguments)
-    return "\n".join(imports) + f"\n\ncompare(\n{lines})"
+    return f"{imports}\ncompare(\n{lines})"
 
 
 def _versions(study: Study) -> Iterator[tuple[str, str]]:
