@@ -69,9 +69,10 @@ class NChainEnv(gym.Env[Any, Any]):
 
     ## Information
     `step` returns `{"prob": ..., "slipped": ...}`: the probability of what happened, and whether
-    the opposite action was executed. `reset` returns `{"prob": ...}`. The whole model is in `mdp`,
-    and in toy-text's form in `P` and `initial_state_distrib`. A step and a reset draw one random
-    number each, as in toy-text.
+    the opposite action was executed. `reset` returns the same keys: the probability of the starting
+    state, and False. The whole model is in `mdp`, and in toy-text's form in `P` and
+    `initial_state_distrib`. `n`, `slip`, `small`, `large` and the present `state` can be read, as
+    in OpenAI gym. A step and a reset draw one random number each, as in toy-text.
 
     ## Arguments
     ```python
@@ -90,7 +91,8 @@ class NChainEnv(gym.Env[Any, Any]):
     An argument outside its range raises a ValueError.
 
     ## Vectorized Environment
-    `gym.make_vec("NChain-v0", num_envs=N)` makes a `NChainVectorEnv`.
+    `gym.make_vec("NChain-v0", num_envs=N)` makes a `NChainVectorEnv`; its own arguments are given
+    in the same way, not as `vector_kwargs`.
 
     ## References
     - Dearden, R., Friedman, N., Russell, S. (1998). Bayesian Q-learning. AAAI.
@@ -116,12 +118,36 @@ class NChainEnv(gym.Env[Any, Any]):
         self.observation_space = Discrete(self.mdp.num_states)
         self.action_space = Discrete(self.mdp.num_actions)
         self.s: int | None = None
-        # Of the states visited so far, because those of a long chain would not fit in memory.
-        self._outcomes: dict[int, _Outcomes] = {}
+        self._outcomes = _OutcomesByState(self.mdp)
         # What a picture shows beside the state; kept only when there is a render mode.
         self._last: tuple[int, bool, float] | None = None
         self._steps, self._return = 0, 0.0
         self._renderer: Renderer | None = None
+
+    @property
+    def n(self) -> int:
+        """The number of states."""
+        return self.mdp.num_states
+
+    @property
+    def slip(self) -> float:
+        """The probability of a slip."""
+        return float(self.mdp.probability[0, FORWARD, 0])
+
+    @property
+    def small(self) -> float:
+        """The reward for going back."""
+        return float(self.mdp.reward[0, BACKWARD, 1])
+
+    @property
+    def large(self) -> float:
+        """The reward for going forward at the last state."""
+        return float(self.mdp.reward[-1, FORWARD, 1])
+
+    @property
+    def state(self) -> int | None:
+        """The present state; None before the first reset."""
+        return self.s
 
     @property
     def P(self) -> TransitionDict:  # noqa: N802
@@ -137,7 +163,8 @@ class NChainEnv(gym.Env[Any, Any]):
         """Execute `action`, or its opposite when the agent slips.
 
         Args:
-            action: 0 (forward) or 1 (backward).
+            action: 0 (forward) or 1 (backward), as a Python int, a NumPy integer or a 0-d array
+                of one; bools and floats are no actions.
 
         Returns:
             The state, the reward, False (a chain never terminates), False (the time limit belongs
@@ -146,27 +173,26 @@ class NChainEnv(gym.Env[Any, Any]):
 
         Raises:
             ResetNeeded: There was no reset yet.
-            ValueError: The action is neither 0 nor 1. The state and the generator are as before.
+            ValueError: The action is neither 0 nor 1, or no integer. The state and the generator
+                are as before.
         """
+        # A dictionary takes 1.0 and True for 1.
+        if type(action) not in _INTEGERS:
+            action = _action_number(action)
         try:
-            slip, slipped_outcome, outcome = self._outcomes[self.s][action]  # type: ignore[index]
-        except (KeyError, TypeError):
-            if self.s is None:
-                raise ResetNeeded(_RESET_FIRST) from None
-            if self.s not in self._outcomes:
-                self._outcomes[self.s] = _outcomes(self.mdp, self.s)
-            slip, slipped_outcome, outcome = self._outcomes[self.s][_action_number(action)]
-        slipped = self._np_random.random() < slip  # type: ignore[union-attr]
-        if slipped:
+            slip, slipped_outcome, outcome = self._outcomes[self.s][action]
+        except KeyError:
+            raise ValueError(_BAD_ACTION.format(action)) from None
+        if self._np_random.random() < slip:  # type: ignore[union-attr]
             outcome = slipped_outcome
-        self.s, reward, terminated, probability = outcome
+        self.s, reward, terminated, info = outcome
         if self.render_mode is not None:
-            self._last = int(action), slipped, reward
+            self._last = int(action), info["slipped"], reward
             self._steps += 1
             self._return += reward
             if self.render_mode == "human":
                 self.render()
-        return self.s, reward, terminated, False, {"prob": probability, "slipped": slipped}
+        return self.s, reward, terminated, False, info.copy()
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -178,7 +204,8 @@ class NChainEnv(gym.Env[Any, Any]):
             options: `{"state": k}` starts in state k, in [0, n). No other option is known.
 
         Returns:
-            The state, and `{"prob": ...}`: the probability of starting there.
+            The state, and `{"prob": ..., "slipped": False}`: the probability of starting there,
+            and what `step` says of a slip, so that both have the same keys.
 
         Raises:
             ValueError: An option is unknown or not allowed. The state and the generator are as
@@ -194,7 +221,8 @@ class NChainEnv(gym.Env[Any, Any]):
         self._steps, self._return = 0, 0.0
         if self.render_mode == "human":
             self.render()
-        return self.s, {"prob": float(self.mdp.initial[drawn]) if state is None else 1.0}
+        probability = float(self.mdp.initial[drawn]) if state is None else 1.0
+        return self.s, {"prob": probability, "slipped": False}
 
     def render(self) -> str | npt.NDArray[np.uint8] | None:
         """Show the chain, the agent, the last action, a slip, the reward and the return so far.
@@ -232,9 +260,12 @@ class NChainEnv(gym.Env[Any, Any]):
             )
         )
 
-    def get_keys_to_action(self) -> dict[str, int]:
-        """Return the keys for `gymnasium.utils.play`: f goes forward, b backward."""
-        return {"f": FORWARD, "b": BACKWARD}
+    def get_keys_to_action(self) -> dict[tuple[int, ...], int]:
+        """Return the keys for `gymnasium.utils.play`: f goes forward, b backward.
+
+        Each action is under the key codes to be pressed, which `play` and `PlayableGame` both take.
+        """
+        return {(ord("f"),): FORWARD, (ord("b"),): BACKWARD}
 
     def close(self) -> None:
         """Close the window, if there is one."""
@@ -245,34 +276,59 @@ class NChainEnv(gym.Env[Any, Any]):
 
 _RESET_FIRST = "call reset() before the first step() or render()"
 
-# next state, reward, terminated, probability
-_Outcome = tuple[int, float, bool, float]
+_BAD_ACTION = "action must be 0 (forward) or 1 (backward), got {!r}"
+
+# Types of actions that need no conversion; bool is another type than int.
+_INTEGERS = frozenset({int, *(np.dtype(code).type for code in np.typecodes["AllInteger"])})
 
 
+def _action_number(action: Any) -> int:
+    """Return an action of another type, such as the 0-d array that SB3's predict gives, as an int.
+
+    Raises:
+        ValueError: It is no integer; bools and floats are none.
+    """
+    try:
+        if isinstance(action, bool):
+            raise TypeError
+        return operator.index(action)
+    except TypeError:
+        raise ValueError(_BAD_ACTION.format(action)) from None
+
+
+# next state, reward, terminated, info
+_Outcome = tuple[int, float, bool, dict[str, Any]]
 # by action: the probability of a slip, the slipped outcome, the other one
 _Outcomes = dict[int, tuple[float, _Outcome, _Outcome]]
 
 
-def _outcomes(mdp: TabularMDP, state: int) -> _Outcomes:
-    """Return the outcomes of a state as plain numbers: reading those out of arrays is slow."""
-    columns = (mdp.next_state, mdp.reward, mdp.terminated, mdp.probability)
-    rows = [column[state].tolist() for column in columns]
-    outcomes = {}
-    for action in range(mdp.num_actions):
-        slipped, not_slipped = zip(*(row[action] for row in rows), strict=True)
-        outcomes[action] = (float(mdp.cumulative[state, action, 0]), slipped, not_slipped)
-    return outcomes
+class _OutcomesByState(dict[int | None, _Outcomes]):
+    """The outcomes of the states visited so far: those of a long chain would not fit in memory.
 
+    They are plain Python numbers, because reading those out of arrays is slow.
+    """
 
-def _action_number(action: Any) -> int:
-    """Return an action that came as a 0-d array, as SB3's predict gives it."""
-    try:
-        number = operator.index(action)
-    except TypeError:
-        number = -1
-    if number not in (0, 1):
-        raise ValueError(f"action must be 0 (forward) or 1 (backward), got {action!r}") from None
-    return number
+    def __init__(self, mdp: TabularMDP) -> None:
+        super().__init__()
+        self._mdp = mdp
+
+    def __missing__(self, state: int | None) -> _Outcomes:
+        if state is None:
+            raise ResetNeeded(_RESET_FIRST)
+        mdp = self._mdp
+        columns = (mdp.next_state, mdp.reward, mdp.terminated, mdp.probability)
+        rows = [column[state].tolist() for column in columns]
+        outcomes: _Outcomes = {}
+        for action in range(mdp.num_actions):
+            slipped, not_slipped = (
+                (next_state, reward, terminated, {"prob": probability, "slipped": slips})
+                for next_state, reward, terminated, probability, slips in zip(
+                    *(row[action] for row in rows), (True, False), strict=True
+                )
+            )
+            outcomes[action] = (float(mdp.cumulative[state, action, 0]), slipped, not_slipped)
+        self[state] = outcomes
+        return outcomes
 
 
 def checked_render_mode(render_mode: str | None, allowed: list[str]) -> str | None:

@@ -204,9 +204,6 @@ class NChainVectorEnv(VectorEnv[IntArray, npt.ArrayLike, npt.NDArray[Any]]):
         """Begin new episodes in this step, and put what they begin with in place of the outcome."""
         observations[begin], infos["prob"][begin] = self._start(uniform)
         infos["slipped"][begin] = False
-        infos["_slipped"][begin] = False
-        if begin.all():
-            del infos["slipped"], infos["_slipped"]
         self._set_clock(begin)
 
     def _start(self, uniform: FloatArray) -> tuple[IntArray, FloatArray]:
@@ -233,7 +230,8 @@ class NChainVectorEnv(VectorEnv[IntArray, npt.ArrayLike, npt.NDArray[Any]]):
 
         Returns:
             (num_envs,) the states of all environments, and infos: `prob`, the probability of
-            starting there, with its mask `_prob`.
+            starting there, and `slipped`, False, with their masks `_prob` and `_slipped`, which
+            are True where an environment was reset.
 
         Raises:
             TypeError: The options are no dictionary, or the reset mask no array of booleans.
@@ -268,7 +266,13 @@ class NChainVectorEnv(VectorEnv[IntArray, npt.ArrayLike, npt.NDArray[Any]]):
                 self._ended = None
         if self.render_mode is not None:
             self._return[begin] = 0
-        return self._state.astype(np.int64), {"prob": prob, "_prob": begin.copy()}
+        infos = {
+            "prob": prob,
+            "_prob": begin.copy(),
+            "slipped": np.zeros(self.num_envs, np.bool_),
+            "_slipped": begin.copy(),
+        }
+        return self._state.astype(np.int64), infos
 
     def render(self) -> tuple[Any, ...] | None:
         """Show each environment as NChainEnv does.

@@ -3,6 +3,7 @@ import pickle
 import re
 import subprocess
 import sys
+from enum import IntEnum
 from typing import Any
 
 import gymnasium as gym
@@ -30,6 +31,11 @@ class Always:
 
     def random(self) -> float:
         return self.number
+
+
+class Action(IntEnum):
+    FORWARD = 0
+    BACKWARD = 1
 
 
 def rollout(env: gym.Env[Any, Any], steps: int = 30) -> list[Any]:
@@ -119,18 +125,51 @@ def test_slips_are_as_frequent_as_asked(slip: float, action: int) -> None:
 def test_what_comes_back_are_plain_python_values() -> None:
     env = NChainEnv(small=2, large=np.float32(3))  # type: ignore[arg-type]
     state, info = env.reset(seed=0)
-    assert [type(state), type(info["prob"])] == [int, float]
+    assert [type(state), type(info["prob"]), type(info["slipped"])] == [int, float, bool]
     for _ in range(20):
         state, reward, terminated, truncated, info = env.step(FORWARD)
         values = (state, reward, terminated, truncated, info["prob"], info["slipped"])
         assert [type(value) for value in values] == [int, float, bool, bool, float, bool]
 
 
-@pytest.mark.parametrize("kind", [np.int64, np.uint8, np.array, bool])
-def test_actions_may_come_as_numpy_has_them(kind: Any) -> None:
+INTEGERS = [np.dtype(code).type for code in np.typecodes["AllInteger"]]
+
+
+@pytest.mark.parametrize("kind", [*INTEGERS, np.array, Action])
+def test_actions_may_be_any_integers(kind: Any) -> None:
     env, other = seeded(), seeded()
     for action in (0, 1, 1, 0, 0, 0):
         assert env.step(kind(action)) == other.step(action)
+
+
+@pytest.mark.parametrize("options", [None, {"state": 2}])
+def test_infos_have_the_same_keys_after_a_reset_and_a_step(options: Any) -> None:
+    # Minari's DataCollector(record_infos=True) puts both into one array by key.
+    env = NChainEnv(slip=1.0)
+    _, of_reset = env.reset(seed=0, options=options)
+    assert of_reset == {"prob": 1.0, "slipped": False}
+    of_step = env.step(FORWARD)[4]
+    assert list(of_step) == list(of_reset)
+    of_step.clear()  # the caller's own
+    assert env.step(FORWARD)[4] == {"prob": 1.0, "slipped": True}
+
+
+def test_the_parameters_and_the_state_can_be_read_as_in_the_old_gym() -> None:
+    env: Any = gym.make("NChain-v0", n=7, slip=0.25, small=-1.5, large=3).unwrapped
+    assert (env.n, env.slip, env.small, env.large) == (7, 0.25, -1.5, 3.0)
+    assert [type(value) for value in (env.n, env.slip)] == [int, float]
+    assert env.state is None
+    assert env.reset(seed=3)[0] == env.state == 0
+    assert [env.step(0)[0] == env.state for _ in range(5)] == [True] * 5
+    for name in ("n", "slip", "small", "large", "state"):  # they would change nothing
+        with pytest.raises(AttributeError):
+            setattr(env, name, 1)
+
+
+@pytest.mark.parametrize(("n", "slip"), [(1, 0.0), (1, 1.0), (2, 1.0), (6, 0.0)])
+def test_the_parameters_are_right_at_their_limits(n: int, slip: float) -> None:
+    env = NChainEnv(n, slip, 4.0, -2.0)
+    assert (env.n, env.slip, env.small, env.large) == (n, slip, 4.0, -2.0)
 
 
 def test_episodes_end_after_a_thousand_steps_by_truncation() -> None:
@@ -150,8 +189,11 @@ def test_gym_make_hands_the_arguments_on() -> None:
 def test_options_start_anywhere_and_take_as_many_numbers() -> None:
     env, other = seeded(n=6), seeded(n=6)
     for state in (5, np.int64(2), 0):
-        assert env.reset(options={"state": state}) == (state, {"prob": 1.0})
-        assert other.reset(options={}) == (0, {"prob": 1.0})
+        assert env.reset(options={"state": state}) == (
+            state,
+            {"prob": 1.0, "slipped": False},
+        )
+        assert other.reset(options={}) == (0, {"prob": 1.0, "slipped": False})
     assert env.np_random.bit_generator.state == other.np_random.bit_generator.state
     assert env.reset(seed=4, options={"state": 3})[0] == 3
     assert env.step(1)[0] in (0, 4)
@@ -228,7 +270,11 @@ BAD_OPTIONS: list[tuple[Any, str]] = [
     ({"start": 1}, "options .*'state', got .*start"),
     ({"state": 1, 2: 3}, "options .*'state', got .*2"),
 ]
-BAD_ACTIONS: list[Any] = [2, -1, 0.5, "0", None, [0], np.array([0]), np.array(2), np.array(0.5)]
+BAD_ACTIONS: list[Any] = [
+    *(2, -1, 0.5, 1.0, 1j, True, False, "0", None, [0], (), {}),
+    *(np.int8(-1), np.uint64(2), np.float64(1), np.True_),
+    *(np.array([0]), np.array(2), np.array(0.5), np.array(1.0), np.array(True)),
+]
 
 
 def test_refused_calls_leave_the_state_and_the_generator_as_they_were() -> None:
@@ -248,6 +294,19 @@ def test_refused_calls_leave_the_state_and_the_generator_as_they_were() -> None:
         with pytest.raises(Error, match="Seed"):
             env.reset(seed=seed, options={"state": 1})  # type: ignore[arg-type]
     assert (env.s, env.np_random.bit_generator.state) == (state, generator)
+
+
+@pytest.mark.parametrize("action", BAD_ACTIONS, ids=repr)
+def test_what_is_no_action_is_refused_on_every_visit_of_a_state(action: Any) -> None:
+    env, other = seeded(slip=0.0), seeded(slip=0.0)
+    for _ in range(3):
+        for state in range(5):
+            assert env.s == state
+            with pytest.raises(ValueError, match=r"^action must be 0 .*, got "):
+                env.step(action)
+            assert env.step(FORWARD) == other.step(FORWARD)
+        env.reset()
+        other.reset()
 
 
 @pytest.mark.parametrize("render_mode", [None, "ansi"])
@@ -311,14 +370,45 @@ def test_rendering_without_a_render_mode_warns() -> None:
     env.close()
 
 
-def test_f_goes_forward_and_b_backward_when_played() -> None:
-    env = gym.make("NChain-v0")
-    assert env.get_wrapper_attr("get_keys_to_action")() == {"f": FORWARD, "b": BACKWARD}
-
-
 def in_a_new_process(program: str) -> str:
     command = [sys.executable, "-W", "error", "-c", program]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+PLAY = """
+import matplotlib  # which play needs, and a display where it is to draw with Tk
+matplotlib.use = lambda backend: None
+import gymnasium, pygame
+from gymnasium.utils.play import PlayableGame, play
+
+env = gymnasium.make("nchain_env:NChain-v0", slip=0.0, render_mode="rgb_array")
+env.reset(seed=0)
+game = PlayableGame(env)
+assert game.relevant_keys == {pygame.K_f, pygame.K_b}, game.relevant_keys
+for key in (pygame.K_f, pygame.K_b):
+    game.process_event(pygame.event.Event(pygame.KEYDOWN, key=key))
+    assert key in game.pressed_keys
+
+keys = [pygame.K_f, pygame.K_b, pygame.K_f, pygame.K_ESCAPE]
+actions = []
+
+def press_the_next(state, next_state, action, *_):
+    for key in keys[: len(actions)]:
+        pygame.event.post(pygame.event.Event(pygame.KEYUP, key=key))
+    pygame.event.post(pygame.event.Event(pygame.KEYDOWN, key=keys[len(actions)]))
+    actions.append(action)
+
+play(env, callback=press_the_next, fps=1000, noop=1, seed=0)
+print(actions)
+"""
+
+
+def test_f_goes_forward_and_b_backward_when_played(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pygame", reason="pictures need the extra `render`")
+    pytest.importorskip("matplotlib", reason="Gymnasium's play warns without it")
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    monkeypatch.setenv("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+    assert in_a_new_process(PLAY) == str([BACKWARD, FORWARD, BACKWARD, FORWARD])
 
 
 def test_importing_the_env_imports_neither_pygame_nor_the_agents() -> None:

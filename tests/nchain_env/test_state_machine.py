@@ -101,13 +101,15 @@ class SideBySide(RuleBasedStateMachine):
             self.restart(i, self.stream.random(), options)
         assert observations.tolist() == [model.state for model in self.models]
         assert infos["prob"].tolist() == [float(yes) for yes in chosen]
-        assert infos["_prob"].tolist() == chosen
+        assert not infos["slipped"].any()
+        assert infos["_prob"].tolist() == infos["_slipped"].tolist() == chosen
 
     def restart(self, i: int, number: float, options: dict[str, Any]) -> None:
         self.models[i].state = options.get("state", 0)
         self.elapsed[i], self.over[i] = 0, False
         self.fed[i].numbers.append(number)
-        assert self.scalars[i].reset(options=options) == (self.models[i].state, {"prob": 1.0})
+        info = {"prob": 1.0, "slipped": False}
+        assert self.scalars[i].reset(options=options) == (self.models[i].state, info)
 
     @rule(rows=st.lists(st.tuples(*[st.integers(0, 1)] * 4), min_size=1, max_size=6))
     def steps(self, rows: list[tuple[int, ...]]) -> None:
@@ -121,12 +123,11 @@ class SideBySide(RuleBasedStateMachine):
         observations, rewards, terminations, truncations, infos = self.vector.step(actions[:count])
         numbers = self.stream.random(count).tolist()
         assert not terminations.any()
-        stepped = [True] * count
         for i in range(count):
             if self.over[i]:  # its turn to begin anew, under NEXT_STEP
-                stepped[i] = False
                 self.restart(i, numbers[i], {})
-                assert (rewards[i], truncations[i], infos["prob"][i]) == (0.0, False, 1.0)
+                assert (rewards[i], truncations[i]) == (0.0, False)
+                assert (infos["prob"][i], infos["slipped"][i]) == (1.0, False)
                 continue
             state, reward, slipped = self.models[i].step(actions[i], numbers[i])
             self.elapsed[i] += 1
@@ -139,7 +140,7 @@ class SideBySide(RuleBasedStateMachine):
             assert (rewards[i], truncations[i]) == (reward, self.over[i])
             told = infos
             if self.mode is AutoresetMode.SAME_STEP and self.over[i]:
-                stepped[i] = False
+                assert (infos["prob"][i], infos["slipped"][i]) == (1.0, False)
                 told = infos["final_info"]
                 assert infos["final_obs"][i] == state
                 assert (infos["_final_obs"][i], infos["_final_info"][i]) == (True, True)
@@ -148,7 +149,7 @@ class SideBySide(RuleBasedStateMachine):
             assert (told["_prob"][i], told["_slipped"][i]) == (True, True)
         assert observations.tolist() == [model.state for model in self.models]
         assert infos["_prob"].all()
-        assert infos.get("_slipped", np.zeros(count)).tolist() == stepped
+        assert infos["_slipped"].all()
         assert ("final_obs" in infos) == (
             self.mode is AutoresetMode.SAME_STEP and truncations.any()
         )
