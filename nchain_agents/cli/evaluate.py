@@ -15,7 +15,9 @@ def evaluate(
     file: Annotated[list[Path], typer.Argument(help="Files that agents were saved in.")],
     env: Annotated[
         str | None,
-        typer.Option(help="The environment, as 'NChain-v0 n=8'; by default that of the file."),
+        typer.Option(
+            help="The environment, as 'NChain-v0 n=8' or my_module:MyEnv-v0; by default the file's."
+        ),
     ] = None,
     episodes: Annotated[
         int | None,

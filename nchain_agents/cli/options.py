@@ -14,7 +14,9 @@ Large = Annotated[float, typer.Option(help="Reward for going forward at the last
 EnvOption = Annotated[
     str,
     typer.Option(
-        "--env", help="The environment, as gym.make takes it, and its parameters: 'NChain-v0 n=8'."
+        "--env",
+        help="The environment, as gym.make takes it, and its parameters: 'NChain-v0 n=8', or"
+        " my_module:MyEnv-v0 for one that a module registers.",
     ),
 ]
 

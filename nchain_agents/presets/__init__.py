@@ -131,17 +131,18 @@ def presets_for(env_id: str, parameters: Mapping[str, Any]) -> dict[str, Preset]
         parameters: Its keyword arguments. A problem counts as this environment if it fixes no
             parameter otherwise; those that fix most come first.
     """
+    _, _, name = env_id.rpartition(":")  # without the module that registers it
     tuned: list[tuple[int, Problem]] = []
     for one in map(problem, problem_names()):
-        fixed = {name: v for name, v in one.parameters.items() if name != "max_episode_steps"}
-        if one.env == env_id and all(parameters.get(name) == v for name, v in fixed.items()):
+        fixed = {key: v for key, v in one.parameters.items() if key != "max_episode_steps"}
+        if one.env == name and all(parameters.get(key) == v for key, v in fixed.items()):
             tuned.append((len(fixed), one))
     found: dict[str, Preset] = {}
     for _, one in sorted(tuned, key=lambda entry: -entry[0]):
         for preset in one.presets.values():
             found.setdefault(preset.name, preset)
-    for name, preset in problem("nchain").presets.items():
-        found.setdefault(name, replace(preset, by_name_only=bool(tuned), borrowed=True))
+    for agent, preset in problem("nchain").presets.items():
+        found.setdefault(agent, replace(preset, by_name_only=bool(tuned), borrowed=True))
     return found
 
 

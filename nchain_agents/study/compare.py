@@ -40,7 +40,9 @@ def compare(
         agents: Names of presets or of installed plug-ins, `module:Class`, TOML files of agents,
             or classes with `learn` and `predict`; None: the presets for the environment whose
             extras are installed.
-        env: The environment, as `gym.make` takes it, with parameters if any: `NChain-v0 n=8`.
+        env: The environment, as `gym.make` takes it, with parameters if any: `NChain-v0 n=8`, or
+            `my_module:MyEnv-v0`. One that this program registered needs no module: each process
+            gets what was registered.
         parameters: More of its keyword arguments.
         sweep: Keyword arguments of several values each: every combination is an environment.
         seeds: How many seeds each agent learns with in each environment.

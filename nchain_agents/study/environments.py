@@ -2,40 +2,61 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from importlib import import_module
 from typing import Any
 
 import gymnasium as gym
+from gymnasium.envs.registration import EnvSpec, load_env_creator
 
 import nchain_env  # noqa: F401  (registers NChain-v0)
 from nchain_agents.presets import time_limit
 
+# Packages whose environments are registered in every process that has this module.
+_KNOWN = ("gymnasium", "nchain_env")
+
 
 @dataclass(frozen=True)
 class EnvChoice:
-    """An environment to learn in.
+    """An environment to learn in; pickled by cloudpickle it can be made in any process.
 
     Args:
-        id: What `gym.make` takes.
+        id: Its id in Gymnasium's registry.
         parameters: Its keyword arguments.
+        module: The module that registers it, which a process imports before it makes one; None
+            where Gymnasium or nchain_env does, or a program that is no module.
+        spec: How it was registered; None: as the process has it.
     """
 
     id: str
     parameters: dict[str, Any] = field(default_factory=dict, hash=False)
+    module: str | None = field(default=None, compare=False)
+    spec: EnvSpec | None = field(default=None, compare=False, repr=False)
 
     def make(self) -> gym.Env[Any, Any]:
         """Return a new environment."""
-        return gym.make(self.id, **self.parameters)
+        if self.module is not None:
+            import_module(self.module)
+        return gym.make(self.id if self.spec is None else self.spec, **self.parameters)
 
     @property
     def label(self) -> str:
-        """What it is called in results, and can be given as: `NChain-v0 n=8 slip=0`."""
+        """What it is called in results: `NChain-v0 n=8 slip=0`."""
         return _label(self.id, self.parameters)
+
+    @property
+    def name(self) -> str | None:
+        """What any process can make it by: an id or `module:Id`; None where no module has it."""
+        if self.module is not None:
+            return f"{self.module}:{self.id}"
+        entry = None if self.spec is None else self.spec.entry_point
+        return None if callable(entry) else self.id
 
 
 def parsed(label: str) -> tuple[str, dict[str, Any]]:
@@ -115,21 +136,14 @@ def environments(
     """Return an environment with every combination of the swept parameters.
 
     Args:
-        env_id: What `gym.make` takes.
+        env_id: What `gym.make` takes: an id, or `module:Id` for one that a module registers.
         parameters: Its keyword arguments that stay the same.
         sweep: The values of those that do not, by name.
 
     Raises:
         ValueError: There is no such environment, or it does not take these parameters.
     """
-    try:
-        spec = gym.spec(env_id)
-    except (gym.error.Error, ModuleNotFoundError) as error:
-        close = get_close_matches(env_id, gym.registry, n=3)
-        hint = f"; did you mean {' or '.join(close)}?" if close else f": {error}"
-        raise ValueError(
-            f"env must be an environment of Gymnasium's, got {env_id!r}{hint}"
-        ) from None
+    spec, module = _registered(env_id)
     for name, values in sweep.items():
         if len(values) == 0:
             raise ValueError(f"sweep must give {name} at least one value, got none")
@@ -137,15 +151,15 @@ def environments(
     unknown = [name for name in (*parameters, *sweep) if known and name not in known]
     if unknown:
         raise ValueError(
-            f"env: {env_id} has no parameter {unknown[0]!r}; it has {', '.join(known)}"
+            f"env: {spec.id} has no parameter {unknown[0]!r}; it has {', '.join(known)}"
         )
-    limit = time_limit(env_id) if spec.max_episode_steps is None else None
+    limit = time_limit(spec.id) if spec.max_episode_steps is None else None
     if limit is not None:
         parameters = {"max_episode_steps": limit, **parameters}
     choices = []
     for values in itertools.product(*sweep.values()):
         given = {**parameters, **dict(zip(sweep, values, strict=True))}
-        choice = EnvChoice(env_id, given)
+        choice = EnvChoice(spec.id, given, module, spec)
         try:
             choice.make().close()
         except (ValueError, TypeError, KeyError, AssertionError, gym.error.Error) as error:
@@ -156,11 +170,43 @@ def environments(
     return tuple(choices)
 
 
-def _parameters_of(spec: gym.envs.registration.EnvSpec) -> list[str]:
+def _registered(env_id: str) -> tuple[EnvSpec, str | None]:
+    """Return how an environment was registered, and the module that registers it.
+
+    That module is the one that was given. Without one it is the module of the entry point: where
+    that does not register it, the spec is enough to make one.
+
+    Raises:
+        ValueError: There is no such environment.
+    """
+    module, _, name = env_id.rpartition(":")
+    try:
+        if module:
+            import_module(module)
+        spec = gym.spec(name)
+    except Exception as error:  # whatever a user's module raises
+        close = get_close_matches(name, gym.registry, n=3)
+        known = isinstance(error, gym.error.Error)
+        hint = f"; did you mean {' or '.join(close)}?" if known and close else f": {error}"
+        raise ValueError(
+            f"env must be an environment of Gymnasium's, or module:Id, got {env_id!r}{hint}"
+        ) from None
+    entry = spec.entry_point
+    home = entry.partition(":")[0] if isinstance(entry, str) else getattr(entry, "__module__", "")
+    if home == "__main__" and isinstance(entry, str):
+        # another process has another __main__, so it gets the class itself
+        spec = copy.copy(spec)
+        spec.entry_point = load_env_creator(entry)
+    if (module or home).partition(".")[0] in (*_KNOWN, "__main__", ""):
+        return spec, None
+    return spec, module or home
+
+
+def _parameters_of(spec: EnvSpec) -> list[str]:
     """The names that `gym.make` takes for an environment; none if it takes any."""
     entry: Any = spec.entry_point
     if isinstance(entry, str):
-        entry = gym.envs.registration.load_env_creator(entry)
+        entry = load_env_creator(entry)
     taken = inspect.signature(entry).parameters.values() if entry is not None else ()
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken):
         return []

@@ -122,11 +122,12 @@ def _parameters(study: Study) -> dict[str, list[Any]]:
 
 
 def _in_a_shell(study: Study, names: list[str | None]) -> str | None:
-    """Return a command line, None if it cannot name an agent or express a parameter."""
+    """Return a command line, None if it cannot name all agents and the environment."""
     agents = [name for name in names if name is not None]
-    if len(agents) < len(names):
+    place = study.envs[0].name
+    if len(agents) < len(names) or place is None:
         return None
-    env = [study.envs[0].id]
+    env = [place]
     swept: list[str] = []
     for name, values in _parameters(study).items():
         texts = [_text(value) for value in values]
@@ -167,7 +168,7 @@ def _in_python(study: Study, names: list[str | None]) -> str:
         )
     arguments = [
         f"[{', '.join(agents)}]",
-        repr(study.envs[0].id),
+        repr(study.envs[0].name or study.envs[0].id),
         f"sweep={_parameters(study)!r}",
         f"seeds={study.seeds}",
         f"steps={study.steps}",
@@ -175,6 +176,10 @@ def _in_python(study: Study, names: list[str | None]) -> str:
         "out='results'",
     ]
     lines = "".join(f"    {argument},\n" for argument in arguments)
+    if study.envs[0].name is None:
+        imports += (
+            f"\n# {study.envs[0].id} has to be registered first, as in the program of this study"
+        )
     return f"{imports}\ncompare(\n{lines})"
 
 
@@ -184,7 +189,7 @@ def _versions(study: Study) -> Iterator[tuple[str, str]]:
     yield "nchain-env", nchain_env.__version__
     modules = [module for agent in study.agents for module in agent.requires]
     modules += [agent.path for agent in study.agents]
-    modules += [str(gym.spec(env.id).entry_point) for env in study.envs]
+    modules += [str(env.module or gym.spec(env.id).entry_point) for env in study.envs]
     names = [re.split("[.:]", module)[0] for module in modules]
     names += [_BENEATH[name] for name in names if name in _BENEATH]
     for name in dict.fromkeys([*_PACKAGES, *names]):
