@@ -192,11 +192,13 @@ def _registered(env_id: str) -> tuple[EnvSpec, str | None]:
             f"env must be an environment of Gymnasium's, or module:Id, got {env_id!r}{hint}"
         ) from None
     entry = spec.entry_point
-    home = entry.partition(":")[0] if isinstance(entry, str) else getattr(entry, "__module__", "")
-    if home == "__main__" and isinstance(entry, str):
-        # another process has another __main__, so it gets the class itself
+    if isinstance(entry, str):
+        home, _, kind = entry.partition(":")
+    else:
+        home, kind = getattr(entry, "__module__", ""), ""
+    if home == "__main__" and kind:  # other processes have another, so they get the class itself
         spec = copy.copy(spec)
-        spec.entry_point = load_env_creator(entry)
+        spec.entry_point = getattr(import_module(home), kind)
     if (module or home).partition(".")[0] in (*_KNOWN, "__main__", ""):
         return spec, None
     return spec, module or home
