@@ -49,13 +49,18 @@ def compare(
         int, typer.Option(help="Episodes an evaluation plays where there is no exact answer.")
     ] = 100,
     jobs: Annotated[int, typer.Option(help="Runs at a time; 0 takes every core.")] = 0,
-    backend: Annotated[
-        str, typer.Option(help="Where runs are made: loky (this machine), dask or ray.")
-    ] = "loky",
     scheduler: Annotated[
         str | None,
-        typer.Option(help="Address of a cluster, as tcp://HOST:PORT; means Dask by itself."),
+        typer.Option(
+            help="Address of a Dask scheduler, tcp://HOST:PORT; by default this machine works."
+        ),
     ] = None,
+    cluster_timeout: Annotated[
+        float,
+        typer.Option(
+            help="Seconds without an answer or workers after which a cluster is given up."
+        ),
+    ] = 600.0,
     time_limit: Annotated[
         float | None, typer.Option(help="Seconds after which a run counts as failed.")
     ] = None,
@@ -108,8 +113,8 @@ def compare(
         out=out,
         resume=resume,
         jobs=jobs,
-        backend="dask" if scheduler is not None and backend == "loky" else backend,
         scheduler=scheduler,
+        cluster_timeout=cluster_timeout,
         time_limit=time_limit,
         progress_bar=True,
     )

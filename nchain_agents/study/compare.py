@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ from nchain_agents.study import files, report
 from nchain_agents.study.comparison import Comparison, pending
 from nchain_agents.study.environments import environments, parsed, together
 from nchain_agents.study.plan import Study, chosen
-from nchain_agents.study.run import Run
-from nchain_agents.study.runner import Workers
+from nchain_agents.study.pool import Pool
+from nchain_agents.study.run import Run, train
 from nchain_agents.study.store import Store
 
 
@@ -29,8 +30,8 @@ def compare(
     out: Path | str | None = None,
     resume: bool = False,
     jobs: int = 0,
-    backend: str = "loky",
     scheduler: str | None = None,
+    cluster_timeout: float = 600.0,
     time_limit: float | None = None,
     progress_bar: bool = False,
 ) -> Comparison:
@@ -53,8 +54,10 @@ def compare(
             arguments it makes only the runs that are missing or have failed. None keeps nothing.
         resume: Agents, environments or seeds may be added to those of the folder.
         jobs: How many runs at a time; 0: as many as there are cores.
-        backend: Where runs are made, by joblib: "loky" (this machine), "dask" or "ray".
-        scheduler: The address of a Dask or Ray cluster.
+        scheduler: The address of a Dask scheduler, tcp://HOST:PORT, whose workers make the runs;
+            None: this machine makes them.
+        cluster_timeout: After how many seconds without a scheduler that answers, or without
+            workers, a study on a cluster ends; the finished runs are kept.
         time_limit: A run that takes longer, in seconds, fails.
         progress_bar: Show how many runs are finished.
 
@@ -65,9 +68,10 @@ def compare(
     Raises:
         ValueError: A parameter is not allowed, or the folder has the runs of another study.
         OSError: A file cannot be written; the finished runs are kept.
-        ModuleNotFoundError: The backend is not installed.
+        ModuleNotFoundError: There is a scheduler, and distributed is not installed.
+        TimeoutError: The cluster could not be used for `cluster_timeout` seconds.
     """
-    workers = Workers(jobs, backend, scheduler, time_limit)
+    pool = Pool(jobs, time_limit, scheduler, cluster_timeout)
     study = plan(
         agents,
         env,
@@ -89,12 +93,14 @@ def compare(
         # The slow ones, which stand last, first: then no core waits for another at the end.
         tasks.sort(key=lambda task: -study.agents.index(task.agent))
         show = stack.enter_context(_progress(len(study.tasks), len(tasks), progress_bar))
-        if tasks:
-            for run in workers.make(tasks):
-                done[run.key] = run
-                if store is not None:
-                    store.add(run)
-                show(run)
+        calls = [partial(train, task) for task in tasks]
+        results = stack.enter_context(closing(pool.map_unordered(calls)))
+        for i, result in results:
+            run = result if isinstance(result, Run) else Run.failed(tasks[i].key, result)
+            done[run.key] = run
+            if store is not None:
+                store.add(run)
+            show(run)
     comparison = Comparison.of(study, done)
     if out is not None:
         report.write(Path(out), comparison)

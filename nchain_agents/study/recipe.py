@@ -22,7 +22,7 @@ from nchain_agents.study.plan import Study
 
 AGENTS_FILE = "agents.toml"
 # What every study stands on; an agent's and an environment's own packages come after these.
-_PACKAGES = ("gymnasium", "numpy", "scipy", "numba", "joblib", "matplotlib")
+_PACKAGES = ("gymnasium", "numpy", "scipy", "numba", "matplotlib")
 _BENEATH = {"stable_baselines3": "torch"}
 # What TOML can say, beside dates; it has no null.
 _TOML = (bool, int, float, str)

@@ -21,6 +21,7 @@ from nchain_agents.evaluation import (
 )
 from nchain_agents.quiet import import_quietly
 from nchain_agents.study.environments import EnvChoice
+from nchain_agents.study.failure import Failure
 from nchain_agents.study.plan import CHECKPOINTS, RunKey, Task
 from nchain_env.mdp import FloatArray
 from nchain_env.planning import evaluate_policy, policy_iteration
@@ -54,6 +55,12 @@ class Run:
     failure: str | None  # why it ended early
     seconds: float  # spent in learning, without the evaluations
     gamma: float | None = None  # the discount that the agent learned for, if it has one
+    traceback: str | None = None  # of the exception that ended it, if one did
+
+    @classmethod
+    def failed(cls, key: RunKey, failure: Failure) -> Run:
+        """Return a run of which nothing is known but why it ended."""
+        return cls(key, (), None, None, failure.reason, 0.0, traceback=failure.traceback)
 
     @property
     def final(self) -> Checkpoint:
@@ -187,7 +194,7 @@ class _Observer(gym.Wrapper[Any, Any, Any, Any]):
 def train(task: Task) -> Run:
     """Make one run; whatever goes wrong in it becomes its failure."""
     looks: list[Checkpoint] = []
-    policy = q = failure = gamma = None
+    policy = q = failure = gamma = traceback = None
     evaluating = 0.0
     start = time.perf_counter()
     try:
@@ -234,9 +241,10 @@ def train(task: Task) -> Run:
             q = values.tolist() if values is not None and values.size <= _TABLE else None
         env.close()
     except Exception as error:
-        failure = f"{type(error).__name__}: {error}".splitlines()[0]
+        ended = Failure.of(error)
+        failure, traceback = ended.reason, ended.traceback
     seconds = time.perf_counter() - start - evaluating
-    return Run(task.key, tuple(looks), policy, q, failure, seconds, gamma)
+    return Run(task.key, tuple(looks), policy, q, failure, seconds, gamma, traceback)
 
 
 # What a judge worked out serves the next run, too.

@@ -20,6 +20,7 @@ from nchain_agents.study.environments import environments, parsed
 
 pd = pytest.importorskip("pandas", reason="needs the dev extra")
 
+SOURCE = Path(__file__).read_text().splitlines()
 FORWARD, RANDOM, OPTIMAL = 3663.6928, 1311.25, 3665.8333  # known returns of the chain
 
 
@@ -120,7 +121,14 @@ def test_the_error_of_the_table_and_the_first_optimal_step_are_known(small: Comp
 
 def test_a_run_that_fails_ends_nothing_else(small: Comparison) -> None:
     assert [failure["agent"] for failure in small.failures] == ["Raising"] * 2
-    assert small.failures[0]["failure"] == "KeyError: 'there is none'"
+    line = next(i for i, text in enumerate(SOURCE, 1) if "raise KeyError" in text)
+    told = f"KeyError: 'there is none' (test_study.py:{line})"
+    assert small.failures[0]["failure"] == told
+    traceback = small.runs[-1].traceback
+    assert traceback is not None
+    assert traceback.startswith("Traceback (most recent call last):")
+    assert traceback.endswith("KeyError: 'there is none'\n")
+    assert f'{Path(__file__).name}", line {line}, in learn' in traceback
 
 
 def test_what_hangs_crashes_or_diverges_is_a_reported_failure() -> None:
@@ -349,8 +357,8 @@ def test_installed_packages_offer_agents(monkeypatch: pytest.MonkeyPatch) -> Non
         ({"steps": 1.5}, "steps must be an integer of at least 1, got 1.5"),
         ({"episodes": 1}, "episodes must be an integer of at least 2, got 1"),
         ({"jobs": -1}, "jobs must be an integer of at least 0, got -1"),
-        ({"backend": "slurm"}, "backend must be one of loky, dask, ray, got 'slurm'"),
-        ({"scheduler": "tcp://x:1"}, "backend must be dask or ray where there is a scheduler"),
+        ({"scheduler": "x:1"}, "scheduler must be an address like tcp://HOST:PORT, got 'x:1'"),
+        ({"cluster_timeout": -1}, "cluster_timeout must be a number in .0, inf., got -1"),
         ({"time_limit": 0.0}, "time_limit must be a number in"),
     ],
 )

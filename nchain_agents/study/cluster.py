@@ -1,0 +1,237 @@
+"""Calls on a Dask cluster: each in an interpreter that a worker begins."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from nchain_agents.study.answers import Answers, next_answer
+from nchain_agents.study.failure import Failure
+from nchain_agents.study.isolation import pickled, unpickled
+from nchain_agents.study.worker import isolated
+
+T = TypeVar("T")
+
+# In seconds: how long an answer of the scheduler may take, how often the cluster is looked at, when
+# and how often a line says what is waited for.
+_ANSWER, _LOOK, _FIRST_LINE, _NEXT_LINE = 5.0, 1.0, 15.0, 30.0
+# How often a call is made again whose worker cannot begin an interpreter.
+_RETRIES = 3
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `Pool` is told of a cluster."""
+
+    scheduler: str
+    jobs: int
+    time_limit: float | None
+    timeout: float
+    environment: Mapping[str, str]
+
+
+def map_unordered(
+    calls: Sequence[Callable[[], T]], settings: Settings
+) -> Iterator[tuple[int, T | Failure]]:
+    """Make calls on a cluster, as `Pool.map_unordered` does."""
+    try:
+        import distributed  # noqa: F401
+    except ModuleNotFoundError as missing:
+        raise ModuleNotFoundError(
+            "scheduler needs distributed: pip install 'nchain-env[distributed]'", name=missing.name
+        ) from missing
+    return _results(calls, settings)
+
+
+def _results(
+    calls: Sequence[Callable[[], T]], settings: Settings
+) -> Iterator[tuple[int, T | Failure]]:
+    answers: Answers = queue.SimpleQueue()
+    loop = asyncio.new_event_loop()
+    # Of an event loop's own: a notebook's is busy in this thread.
+    thread = threading.Thread(target=_work, args=(loop, calls, settings, answers), daemon=True)
+    thread.start()
+    try:
+        for _ in calls:
+            yield next_answer(answers)
+    finally:
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(_cancel_all)
+        thread.join(4 * _ANSWER)
+
+
+def _work(
+    loop: asyncio.AbstractEventLoop,
+    calls: Sequence[Callable[[], Any]],
+    settings: Settings,
+    answers: Answers,
+) -> None:
+    try:
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            runner.run(_Study(calls, settings, answers).make())
+    except asyncio.CancelledError:
+        pass
+    except BaseException as error:
+        answers.put(error)
+
+
+def _cancel_all() -> None:
+    for task in asyncio.all_tasks():
+        task.cancel()
+
+
+class _LostError(Exception):
+    """The scheduler knows nothing of a call any more."""
+
+
+@dataclass
+class _Patience:
+    """Says what is waited for, and ends it."""
+
+    limit: float
+    _since: float | None = field(default=None, init=False)
+    _next_line: float = field(default=0.0, init=False)
+
+    def wait(self, what: str) -> None:
+        """Note that something is missing.
+
+        Raises:
+            TimeoutError: It has been missing for too long.
+        """
+        now = time.monotonic()
+        if self._since is None:
+            self._since, self._next_line = now, now + _FIRST_LINE
+        waited = now - self._since
+        if waited >= self.limit:
+            raise TimeoutError(
+                f"{what}, for {waited:.0f} s; cluster_timeout is {self.limit:g} s, and finished "
+                "runs are kept"
+            )
+        if now >= self._next_line:
+            self._next_line += _NEXT_LINE
+            said = f"{what}, for {waited:.0f} s; this ends after {self.limit:g} s"
+            print(said, file=sys.stderr, flush=True)
+
+    def over(self) -> None:
+        """Note that nothing is missing."""
+        self._since = None
+
+
+class _Study:
+    """Calls that are made on a cluster, again where it loses them."""
+
+    def __init__(
+        self, calls: Sequence[Callable[[], Any]], settings: Settings, answers: Answers
+    ) -> None:
+        self._left = dict(enumerate(calls))
+        self._settings, self._answers = settings, answers
+        self._patience = _Patience(settings.timeout)
+
+    async def make(self) -> None:
+        """Make all calls, with one connection to the scheduler after the other."""
+        while self._left:
+            client = await self._connected()
+            try:
+                await self._make_with(client)
+            except _LostError:
+                continue
+            finally:
+                await _close(client)
+
+    async def _connected(self) -> Any:
+        from distributed import Client
+
+        address = self._settings.scheduler
+        while True:
+            # the client's own time limit does not hold where a port takes and does not answer
+            client = Client(
+                address, asynchronous=True, set_as_default=False, timeout=_ANSWER, name="nchain"
+            )
+            try:
+                return await asyncio.wait_for(client, _ANSWER)
+            except (OSError, TimeoutError):
+                await _close(client)
+                self._patience.wait(f"waiting for a scheduler that answers at {address}")
+                await asyncio.sleep(_LOOK)
+
+    async def _make_with(self, client: Any) -> None:
+        """Make calls until none is left.
+
+        Raises:
+            _LostError: The connection is lost.
+        """
+        waiting = iter(list(self._left.items()))
+        finished: asyncio.Queue[tuple[int, Any]] = asyncio.Queue()
+        tasks = set()
+
+        def submit() -> None:
+            for i, call in waiting:
+                task = asyncio.create_task(self._one(client, i, call, finished))
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+                return
+
+        for _ in range(self._settings.jobs):
+            submit()
+        try:
+            while self._left:
+                try:
+                    i, result = await asyncio.wait_for(finished.get(), _LOOK)
+                except TimeoutError:
+                    await self._look(client)
+                    continue
+                if isinstance(result, _LostError):
+                    raise result
+                self._patience.over()
+                del self._left[i]
+                self._answers.put((i, result))
+                submit()
+        finally:
+            for task in tuple(tasks):
+                task.cancel()
+
+    async def _one(
+        self,
+        client: Any,
+        i: int,
+        call: Callable[[], Any],
+        finished: asyncio.Queue[tuple[int, Any]],
+    ) -> None:
+        sent = pickled(call)
+        if isinstance(sent, Failure):
+            finished.put_nowait((i, sent))
+            return
+        given = sent, self._settings.time_limit, self._settings.environment
+        try:
+            answer = await client.submit(isolated, *given, pure=False, retries=_RETRIES)
+        except asyncio.CancelledError:  # by the client where it has lost its scheduler
+            finished.put_nowait((i, _LostError()))
+        except Exception as error:
+            finished.put_nowait((i, Failure.of(error, "its worker failed: ")))
+        else:
+            finished.put_nowait((i, unpickled(answer)))
+
+    async def _look(self, client: Any) -> None:
+        """Note whether there are workers."""
+        address = self._settings.scheduler
+        try:
+            workers = await asyncio.wait_for(client.scheduler.ncores(), _ANSWER)
+        except (OSError, TimeoutError):
+            self._patience.wait(f"waiting for an answer of the scheduler at {address}")
+        else:
+            if workers:
+                self._patience.over()
+            else:
+                self._patience.wait(f"waiting for workers of the scheduler at {address}")
+
+
+async def _close(client: Any) -> None:
+    with suppress(OSError, TimeoutError, asyncio.CancelledError):
+        await asyncio.wait_for(client.close(), _ANSWER)

@@ -1,0 +1,65 @@
+"""A call in a worker of a Dask cluster: each of its threads keeps an interpreter for a while."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from nchain_agents.study.failure import Failure
+from nchain_agents.study.isolation import Interpreter
+
+# In seconds: after how long without calls an interpreter ends, and how often a call is asked
+# whether anybody waits for it.
+_IDLE, _LOOK = 10.0, 1.0
+
+_own = threading.local()
+
+
+def isolated(call: bytes, time_limit: float | None, environment: dict[str, str]) -> bytes | Failure:
+    """Return the answer to a call; it ends when the scheduler or the study is gone.
+
+    Args:
+        call: What `Interpreter.call` takes.
+        time_limit: How many seconds it may take; None: any number.
+        environment: Environment variables for the interpreter.
+    """
+    from distributed import get_worker
+
+    interpreter = _interpreter(environment)
+    worker = get_worker()
+    key = worker.get_current_task()
+    answered = threading.Event()
+
+    def watch() -> None:
+        while not answered.wait(_LOOK):
+            if not _wanted(worker, key):
+                interpreter.stop()
+                return
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        return interpreter.call(call, time_limit)
+    finally:
+        answered.set()
+        _own.idle = threading.Timer(_IDLE, interpreter.close)
+        _own.idle.daemon = True
+        _own.idle.start()
+
+
+def _interpreter(environment: dict[str, str]) -> Interpreter:
+    """Return this thread's interpreter."""
+    if hasattr(_own, "idle"):
+        _own.idle.cancel()
+        _own.idle.join()
+        if _own.interpreter.environment == environment and not _own.interpreter.stopped:
+            found: Interpreter = _own.interpreter
+            return found
+        _own.interpreter.close()
+    _own.interpreter = Interpreter(environment)
+    return _own.interpreter
+
+
+def _wanted(worker: Any, key: Any) -> bool:
+    """Whether the scheduler still waits for a task."""
+    task = worker.state.tasks.get(key)
+    return worker.status.name == "running" and task is not None and task.state != "cancelled"
