@@ -7,7 +7,7 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -39,7 +39,7 @@ class Settings:
 
 def map_unordered(
     calls: Sequence[Callable[[], T]], settings: Settings
-) -> Iterator[tuple[int, T | Failure]]:
+) -> Generator[tuple[int, T | Failure], None, None]:
     """Make calls on a cluster, as `Pool.map_unordered` does."""
     try:
         import distributed  # noqa: F401
@@ -52,7 +52,7 @@ def map_unordered(
 
 def _results(
     calls: Sequence[Callable[[], T]], settings: Settings
-) -> Iterator[tuple[int, T | Failure]]:
+) -> Generator[tuple[int, T | Failure], None, None]:
     answers: Answers = queue.SimpleQueue()
     loop = asyncio.new_event_loop()
     # Of an event loop's own: a notebook's is busy in this thread.

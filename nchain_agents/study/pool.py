@@ -6,7 +6,7 @@ import os
 import queue
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -56,7 +56,9 @@ class Pool:
             )
         real("cluster_timeout", self.cluster_timeout, 0)
 
-    def map_unordered(self, calls: Sequence[Callable[[], T]]) -> Iterator[tuple[int, T | Failure]]:
+    def map_unordered(
+        self, calls: Sequence[Callable[[], T]]
+    ) -> Generator[tuple[int, T | Failure], None, None]:
         """Make calls; yield the place of each and what it returned as it finishes.
 
         Whoever may be stopped in between closes the iterator (`contextlib.closing`), which ends
@@ -86,7 +88,9 @@ class Pool:
         )
         return cluster.map_unordered(calls, settings)
 
-    def _here(self, calls: Sequence[Callable[[], T]]) -> Iterator[tuple[int, T | Failure]]:
+    def _here(
+        self, calls: Sequence[Callable[[], T]]
+    ) -> Generator[tuple[int, T | Failure], None, None]:
         left: _Calls = queue.SimpleQueue()
         for i, call in enumerate(calls):
             left.put((i, call))

@@ -48,15 +48,15 @@ def isolated(call: bytes, time_limit: float | None, environment: dict[str, str])
 
 def _interpreter(environment: dict[str, str]) -> Interpreter:
     """Return this thread's interpreter."""
-    if hasattr(_own, "idle"):
+    kept: Interpreter | None = getattr(_own, "interpreter", None)
+    if kept is not None:
         _own.idle.cancel()
         _own.idle.join()
-        if _own.interpreter.environment == environment and not _own.interpreter.stopped:
-            found: Interpreter = _own.interpreter
-            return found
-        _own.interpreter.close()
-    _own.interpreter = Interpreter(environment)
-    return _own.interpreter
+        if kept.environment == environment and not kept.stopped:
+            return kept
+        kept.close()
+    _own.interpreter = new = Interpreter(environment)
+    return new
 
 
 def _wanted(worker: Any, key: Any) -> bool:

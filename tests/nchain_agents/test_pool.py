@@ -201,7 +201,7 @@ def quick_then_endless(folder: str) -> Iterator[Callable[[], Any]]:
 @needs_proc
 def test_a_closed_iterator_leaves_no_process(tmp_path: Path) -> None:
     calls = [*quick_then_endless(str(tmp_path))]
-    with closing(Pool(2).map_unordered(calls)) as results:  # type: ignore[type-var]
+    with closing(Pool(2).map_unordered(calls)) as results:
         assert next(results) == (0, 1)
         found = processes(tmp_path, 2)
         assert all(map(alive, found))
