@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-keras = pytest.importorskip("keras", reason="needs the keras or the jax extra")
+pytest.importorskip("keras", reason="needs the keras or the jax extra")
+
+import keras
 
 from nchain_agents.deep.adam import Adam
 
