@@ -222,7 +222,7 @@ def test_long_runs_drift_apart_no_more_than_sb3_from_itself_with_one_ulp_of_nois
     1e-2, too. What ours may differ by is therefore measured beside it, not fixed.
     """
     rng = np.random.default_rng(3)
-    common = {"learning_rate": 1e-3, "gamma": 0.99, "buffer_size": 2000}
+    common: dict[str, Any] = {"learning_rate": 1e-3, "gamma": 0.99, "buffer_size": 2000}
     ours = KerasDQN(env_id, seed=0, **common)
     theirs, *disturbed = (
         sb3.DQN(
