@@ -268,9 +268,10 @@ class Agent(ABC):
     def load(cls, path: str | os.PathLike[str], env: Env | str | None = None) -> Self:
         """Read an agent from a file.
 
-        A file is not trusted: it is numbers, which are checked, and runs no code. It may name an
+        A file is not trusted: it holds numbers, which are checked, and runs no code. It names an
         environment, which is made if it is registered, with the arguments that the file gives; pass
-        `env` where you would not have that.
+        `env` where you would not have that. A Keras model or optimizer of the user's own is built
+        by Keras in its safe mode, which is trusted from version 3.13.2 on.
 
         Args:
             path: A file that `save` wrote.
@@ -340,7 +341,7 @@ class Agent(ABC):
 
 
 def load(path: str | os.PathLike[str], env: Env | str | None = None) -> Agent:
-    """Read a saved agent, whatever its class.
+    """Read a saved agent, whatever its class; `Agent.load` says what is trusted.
 
     Args:
         path: A file that `save` wrote.
@@ -348,7 +349,7 @@ def load(path: str | os.PathLike[str], env: Env | str | None = None) -> Agent:
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: The file is not a saved agent, or of a newer format.
+        ValueError: The file is not a saved agent, or of another format.
     """
     import nchain_agents
 

@@ -193,7 +193,9 @@ class Saved:
         try:
             yield
         except (ValueError, TypeError, ArithmeticError, LookupError, MemoryError) as error:
-            raise ValueError(f"{self.path} cannot be loaded: {error or repr(error)}") from error
+            raise ValueError(
+                f"{self.path} cannot be loaded: {str(error) or repr(error)}"
+            ) from error
 
 
 def read(path: str | os.PathLike[str]) -> Saved:

@@ -178,7 +178,7 @@ def test_a_loaded_agent_explores_as_it_did() -> None:
     assert 0.015 < others.mean() < 0.035
 
 
-own_network = {
+own_network: dict[str, Any] = {
     "model": lambda: keras.Sequential([keras.Input((5,)), keras.layers.Dense(2)]),
     "optimizer": lambda: keras.optimizers.SGD(0.01, momentum=0.9),
 }
