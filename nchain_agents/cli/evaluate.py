@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
+import zipfile
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
+if TYPE_CHECKING:
+    from nchain_agents.agent import Env
+    from nchain_agents.study.environments import EnvChoice
+
 
 def evaluate(
     file: Annotated[list[Path], typer.Argument(help="Files that agents were saved in.")],
+    agent: Annotated[
+        str | None,
+        typer.Option(
+            help="Whose files they are, where they do not say it: a preset (sb3-dqn), or"
+            " module:Class with a method load. stable-baselines3's files can run code when they are"
+            " loaded: evaluate only those that you trust."
+        ),
+    ] = None,
     env: Annotated[
         str | None,
         typer.Option(
-            help="The environment, as 'NChain-v0 n=8' or my_module:MyEnv-v0; by default the file's."
+            help="The environment, as 'NChain-v0 n=8' or my_module:MyEnv-v0; by default the file's,"
+            " or NChain-v0 where that names none."
         ),
     ] = None,
     episodes: Annotated[
@@ -26,7 +42,6 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print what the greedy policies of saved agents are worth."""
-    from nchain_agents.agent import load
     from nchain_agents.evaluation import EpisodeYardstick, scaled, yardstick
     from nchain_agents.study.environments import environments, label, parsed
     from nchain_env.checks import integer
@@ -36,18 +51,17 @@ def evaluate(
     choice = None if env is None else environments(*parsed(env), {})[0]
     rows: list[dict[str, Any]] = []
     for path in file:
-        agent = load(path) if choice is None else load(path, choice.make())
-        played = agent.env if choice is None else choice.make()
+        model, played = _own(path, choice) if agent is None else _of(agent, path, choice)
         measure = yardstick(played, episodes or 100)
         judge = measure if episodes is None else EpisodeYardstick(played, episodes)
-        mean, standard_error = judge.worth(agent)
+        mean, standard_error = judge.worth(model)
         score = scaled(measure, mean)
         rows.append(
             {
                 "file": str(path),
-                "agent": type(agent).__name__,
+                "agent": type(model).__name__,
                 "env": label(played),
-                "steps": agent.num_timesteps,
+                "steps": getattr(model, "num_timesteps", None),
                 "return": mean,
                 "standard_error": standard_error,
                 "score": None if math.isnan(score) else score,
@@ -67,8 +81,74 @@ def evaluate(
             row["file"],
             row["agent"],
             row["env"],
-            f"{row['steps']:,}",
+            "-" if row["steps"] is None else f"{row['steps']:,}",
             f"{row['return']:,.1f} ({how})",
             "-" if row["score"] is None else f"{row['score']:.2f}",
         )
     Console().print(table)
+
+
+def _own(path: Path, choice: EnvChoice | None) -> tuple[Any, Env]:
+    """Return an agent of this package, and the environment that it is evaluated in."""
+    from nchain_agents.agent import load
+    from nchain_agents.keras_backend import choose_keras_backend
+    from nchain_agents.quiet import import_quietly
+
+    if _is_sb3(path):
+        raise ValueError(
+            f"{path} is a model of stable-baselines3, which does not say of which class: give "
+            "--agent, as sb3-dqn or module:Class, if you trust the file (loading it can run code)"
+        )
+    if _class_in(path) == "KerasDQN":
+        choose_keras_backend()
+        import_quietly(("keras",))
+    model = load(path, None if choice is None else choice.make())
+    return model, model.env
+
+
+def _class_in(path: Path) -> str | None:
+    """Return the class that a saved agent names; None where `load` will say what is wrong."""
+    import numpy as np
+
+    with suppress(Exception), np.load(path, allow_pickle=False) as content:
+        return str(json.loads(str(content["header"]))["class"])
+    return None
+
+
+def _is_sb3(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return "_stable_baselines3_version" in archive.namelist()
+
+
+def _of(agent: str, path: Path, choice: EnvChoice | None) -> tuple[Any, Env]:
+    """Return what the `load` of a class reads, and the environment that it is evaluated in."""
+    from nchain_agents.agent import Agent
+    from nchain_agents.keras_backend import choose_keras_backend
+    from nchain_agents.presets import presets_for
+    from nchain_agents.quiet import import_quietly
+    from nchain_agents.study.environments import environments
+    from nchain_agents.study.plan import chosen
+
+    (given,) = (choice,) if choice is not None else environments("NChain-v0", {}, {})
+    preset, *others = chosen([agent], presets_for(given.id, given.parameters))
+    if others:
+        raise ValueError(f"agent must be one, got {1 + len(others)} in {agent}")
+    if "keras" in preset.requires:
+        choose_keras_backend()
+    import_quietly(preset.requires)
+    kind = preset.load()
+    if not callable(getattr(kind, "load", None)):
+        raise ValueError(f"agent must have a method load, which {preset.path} has not")
+    if isinstance(kind, type) and issubclass(kind, Agent):
+        model: Any = kind.load(path, None if choice is None else choice.make())
+        return model, model.env
+    with path.open("rb"):  # says plainly that there is no such file
+        pass
+    env = given.make()
+    takes_env = "env" in inspect.signature(kind.load).parameters
+    try:
+        return kind.load(path, **({"env": env} if takes_env else {})), env
+    except Exception as error:  # whatever a file of another class sets off
+        raise ValueError(f"{path} cannot be read as {preset.path}: {error}") from error
