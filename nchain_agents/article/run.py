@@ -100,23 +100,6 @@ class _Task:
     arguments: tuple[Any, ...]
 
 
-def keras_backend() -> str | None:
-    """Return the backend for the networks: KERAS_BACKEND, else JAX where it is installed.
-
-    None where Keras, or any backend for it, is not installed.
-
-    Raises:
-        ValueError: KERAS_BACKEND names one on which KerasDQN does not run, or that is not there.
-    """
-    chosen = os.environ.get("KERAS_BACKEND")
-    if chosen is not None and (chosen not in ("jax", "tensorflow") or find_spec(chosen) is None):
-        raise ValueError(f"KERAS_BACKEND must be 'jax' or 'tensorflow', installed, got {chosen!r}")
-    there = [name for name in ("jax", "tensorflow") if find_spec(name) is not None]
-    if find_spec("keras") is None or not there:
-        return None
-    return chosen or there[0]
-
-
 def reproduce(
     scale: Scale, seed: int, jobs: int, backend: str | None, track: Track
 ) -> Reproduction:

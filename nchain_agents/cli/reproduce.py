@@ -29,7 +29,7 @@ def reproduce(
     """Reproduce the articles that made NChain known, beside their figures and the exact answer.
 
     The networks run on Keras's JAX backend where JAX is installed, else on TensorFlow, which takes
-    longer; KERAS_BACKEND chooses.
+    longer; the environment variable KERAS_BACKEND chooses.
     """
     from dataclasses import replace
 
@@ -49,11 +49,12 @@ def reproduce(
 
     from nchain_agents.article import page, pictures, run
     from nchain_agents.article.tables import Advance
+    from nchain_agents.keras_backend import keras_backend
     from nchain_agents.study import files
 
     scale = run.Scale.quick() if quick else run.Scale()
     scale = replace(scale, rounds=rounds or scale.rounds, seeds=seeds or scale.seeds)
-    backend = run.keras_backend()
+    backend = keras_backend()
     files.prepare(out)
 
     from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import shlex
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -50,6 +51,7 @@ def train(
     from nchain_agents.evaluation import scaled, yardstick
     from nchain_agents.extras import needed_for
     from nchain_agents.files import whole_file
+    from nchain_agents.keras_backend import choose_keras_backend
     from nchain_agents.presets import presets_for
     from nchain_agents.quiet import import_quietly
     from nchain_agents.study.environments import environments, parsed
@@ -60,6 +62,8 @@ def train(
     preset, *others = chosen([agent], presets_for(env_id, choice.parameters))
     if others:
         raise ValueError(f"agent must be one, got {1 + len(others)} in {agent}")
+    if "keras" in preset.requires:
+        choose_keras_backend()
     import_quietly(preset.requires)
     kind = preset.load()
     saves = callable(getattr(kind, "save", None))
@@ -105,7 +109,19 @@ def train(
     said = f"return of an episode: {mean:,.1f} ({how}), score {scaled(measure, mean):.2f}"
     console.print(f"{preset.name} on {choice.label}: {said}", highlight=False)
     said = f"saved to {path}" if saves else f"not saved: {preset.path} has no method save"
+    if saves and not _says_its_class(kind):
+        env_option = () if env == "NChain-v0" else ("--env", env)
+        words = ("nchain", "evaluate", str(path), "--agent", agent, *env_option)
+        said += f"; measured again by: {shlex.join(words)}"
     console.print(said, markup=False, highlight=False, soft_wrap=True)
+
+
+def _says_its_class(kind: Any) -> bool:
+    """Whether `nchain evaluate` reads a file of a class without being told whose it is."""
+    import nchain_agents
+
+    name = getattr(kind, "__name__", "")
+    return name in nchain_agents.__all__ and getattr(nchain_agents, name) is kind
 
 
 def _is_sb3(kind: Any) -> bool:

@@ -13,6 +13,8 @@ from importlib.resources import files
 from importlib.util import find_spec
 from typing import Any
 
+from nchain_agents.keras_backend import keras_backend
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -23,7 +25,7 @@ class Preset:
         agent: Its class, or where that is: `module:name`.
         parameters: Keyword arguments for the class, beside `env` and `seed`.
         extra: The extra of nchain-env that it needs, if any.
-        requires: The modules that this extra brings.
+        requires: The modules that it imports when it is made; keras brings a backend of its own.
         by_name_only: It is not among those that are compared when none is named.
         borrowed: It was tuned for the chain, and is used elsewhere.
     """
@@ -38,7 +40,13 @@ class Preset:
 
     @property
     def installed(self) -> bool:
-        """Whether all modules that it needs are there; none is imported."""
+        """Whether all modules that it needs are there; none is imported.
+
+        Raises:
+            ValueError: It needs Keras, and KERAS_BACKEND names a backend that cannot be used.
+        """
+        if "keras" in self.requires and keras_backend() is None:
+            return False
         return all(find_spec(module) is not None for module in self.requires)
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -91,7 +92,8 @@ def _entry(name: str, entry: Any, known: Mapping[str, Preset], where: str) -> Pr
     try:
         if "preset" in entry:
             (base,) = agents_of(entry["preset"], known)
-            return _checked(Preset(name, base.agent, {**base.parameters, **parameters}))
+            changed = {**base.parameters, **parameters}
+            return _checked(replace(base, name=name, parameters=changed, by_name_only=False))
         return _checked(Preset(name, entry["agent"], parameters))
     except ValueError as error:
         raise ValueError(f"agents: {where}: {str(error).removeprefix('agents: ')}") from None
@@ -123,6 +125,9 @@ def _checked(preset: Preset) -> Preset:
         inspect.signature(kind).bind_partial(env=None, **preset.parameters)
     except TypeError as error:
         raise ValueError(f"agents: {preset.path} does not take its parameters: {error}") from None
+    homes = [one.__module__ for one in getattr(kind, "__mro__", ())]
+    if "nchain_agents.deep.keras_dqn" in homes and "keras" not in preset.requires:
+        return replace(preset, requires=(*preset.requires, "keras"))
     return preset
 
 

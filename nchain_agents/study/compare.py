@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from nchain_agents.keras_backend import keras_backend
 from nchain_agents.presets import Preset, presets_for
 from nchain_agents.study import files, report
 from nchain_agents.study.comparison import Comparison, pending
@@ -81,6 +83,8 @@ def compare(
         steps=steps,
         episodes=episodes,
     )
+    if study.keras_backend is not None:
+        pool = replace(pool, environment={"KERAS_BACKEND": study.keras_backend})
     done: dict[Any, Run] = {}
     with ExitStack() as stack:
         store = None
@@ -130,7 +134,9 @@ def plan(
     known = presets_for(env_id, envs[0].parameters)
     if agents is None:
         agents = [one.name for one in known.values() if one.installed and not one.by_name_only]
-    return Study(chosen(agents, known), envs, seeds, steps, episodes)
+    found = chosen(agents, known)
+    backend = keras_backend() if any("keras" in agent.requires for agent in found) else None
+    return Study(found, envs, seeds, steps, episodes, backend)
 
 
 @contextmanager

@@ -49,6 +49,7 @@ class Study:
         seeds: How many seeds each learns with: 0, 1, ..., seeds - 1.
         steps: How many steps each learns for.
         episodes: How many episodes an evaluation plays where an environment has no model.
+        keras_backend: What Keras runs on; None where no agent needs it.
     """
 
     agents: tuple[Preset, ...]
@@ -56,6 +57,7 @@ class Study:
     seeds: int
     steps: int
     episodes: int = 100
+    keras_backend: str | None = None
 
     def __post_init__(self) -> None:
         integer("seeds", self.seeds, 1)
@@ -86,6 +88,7 @@ class Study:
             "seeds": self.seeds,
             "steps": self.steps,
             "episodes": self.episodes,
+            "keras_backend": self.keras_backend,
         }
 
 

@@ -136,7 +136,8 @@ def _in_a_shell(study: Study, names: list[str | None]) -> str | None:
         joined = ",".join(text for text in texts if text is not None)
         # the order of the parameters is in the environment's label, and must stay
         (swept if swept or len(values) > 1 else env).append(f"{name}={joined}")
-    words = ["nchain", "compare", "--agents", ",".join(agents), "--env", " ".join(env)]
+    words = [] if study.keras_backend is None else [f"KERAS_BACKEND={study.keras_backend}"]
+    words += ["nchain", "compare", "--agents", ",".join(agents), "--env", " ".join(env)]
     if swept:
         words += ["--sweep", " ".join(swept)]
     words += ["--seeds", str(study.seeds), "--steps", str(study.steps)]
@@ -166,6 +167,8 @@ def _in_python(study: Study, names: list[str | None]) -> str:
         imports = (
             f"from math import inf, nan\n\n{imports}from nchain_agents.presets import Preset\n"
         )
+    if study.keras_backend is not None:
+        imports = f"import os\n\n{imports}\nos.environ['KERAS_BACKEND'] = {study.keras_backend!r}\n"
     arguments = [
         f"[{', '.join(agents)}]",
         repr(study.envs[0].name or study.envs[0].id),
@@ -188,6 +191,8 @@ def _versions(study: Study) -> Iterator[tuple[str, str]]:
     yield "Python", platform.python_version()
     yield "nchain-env", nchain_env.__version__
     modules = [module for agent in study.agents for module in agent.requires]
+    if study.keras_backend is not None:
+        modules.append(study.keras_backend)
     modules += [agent.path for agent in study.agents]
     modules += [str(env.module or gym.spec(env.id).entry_point) for env in study.envs]
     names = [re.split("[.:]", module)[0] for module in modules]

@@ -58,7 +58,7 @@ class Store:
             return
         if found[0] > _FORMAT:
             raise ValueError(f"out has runs in format {found[0]}; this version reads {_FORMAT}")
-        there = json.loads(found[1])
+        there = {"keras_backend": None, **json.loads(found[1])}
         if there == wanted:
             return
         extends = _extends(wanted, there)
@@ -112,6 +112,8 @@ def _extends(wanted: Mapping[str, Any], there: Mapping[str, Any]) -> bool:
         all(wanted[name].items() >= there[name].items() for name in ("agents", "envs"))
         and wanted["seeds"] >= there["seeds"]
         and all(wanted[name] == there[name] for name in ("steps", "episodes"))
+        # where none of the runs needed Keras, those that do may be added
+        and there.get("keras_backend") in (None, wanted["keras_backend"])
     )
 
 

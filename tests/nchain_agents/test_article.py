@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, fisher_exact
 
-from nchain_agents import RewardSum, cli
-from nchain_agents.article import chance, networks, published, run, tables
+from nchain_agents import RewardSum, cli, keras_backend
+from nchain_agents.article import chance, networks, published, tables
 from nchain_agents.article.learners import TutorialQLearning
 from nchain_agents.article.wrappers import TerminationAsTruncation, TruncationAsTermination
 from nchain_agents.tabular import q_learning
@@ -301,7 +301,7 @@ def test_the_number_of_jobs_changes_nothing(tmp_path: Path) -> None:
 def test_without_keras_the_networks_are_left_out(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(run, "find_spec", lambda name: None)
+    monkeypatch.setattr(keras_backend, "find_spec", lambda name: None)
     monkeypatch.delenv("KERAS_BACKEND", raising=False)
     arguments = ["nchain", "reproduce", "--quick", "--rounds", "2", "--out", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", arguments)
@@ -316,13 +316,3 @@ def test_without_keras_the_networks_are_left_out(
     assert f"Written by `{data['command']}`" in (tmp_path / "reproduce.md").read_text()
     assert data["backend"] is None
     assert "network" not in data
-
-
-def test_the_backend_is_chosen_before_anything_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "find_spec", lambda name: None if name == "jax" else object())
-    monkeypatch.delenv("KERAS_BACKEND", raising=False)
-    assert run.keras_backend() == "tensorflow"
-    for unfit in ("torch", "jax"):
-        monkeypatch.setenv("KERAS_BACKEND", unfit)
-        with pytest.raises(ValueError, match=f"KERAS_BACKEND must be .*, got '{unfit}'"):
-            run.keras_backend()

@@ -1,0 +1,38 @@
+"""Which of Keras's backends studies and commands run on.
+
+One rule for all of them. In a program of the user's Keras's own rule holds: KERAS_BACKEND, else
+Keras's configuration file, else TensorFlow.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.util import find_spec
+
+
+def keras_backend() -> str | None:
+    """Return the backend: KERAS_BACKEND, else JAX where it is installed, else TensorFlow.
+
+    None where Keras, or any backend for it, is not installed.
+
+    Raises:
+        ValueError: KERAS_BACKEND names one on which KerasDQN does not run, or that is not there.
+    """
+    chosen = os.environ.get("KERAS_BACKEND")
+    if chosen and (chosen not in ("jax", "tensorflow") or find_spec(chosen) is None):
+        raise ValueError(f"KERAS_BACKEND must be 'jax' or 'tensorflow', installed, got {chosen!r}")
+    there = [name for name in ("jax", "tensorflow") if find_spec(name) is not None]
+    if find_spec("keras") is None or not there:
+        return None
+    return chosen or there[0]
+
+
+def choose_keras_backend() -> None:
+    """Have Keras run on that backend in this process, which must not have imported it.
+
+    For commands: a library has no say in the environment variables of a program.
+    """
+    backend = keras_backend()
+    if backend is not None and "keras" not in sys.modules:
+        os.environ["KERAS_BACKEND"] = backend
