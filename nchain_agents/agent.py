@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import struct
-import zipfile
-import zlib
 from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import gymnasium as gym
@@ -19,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 import nchain_env  # noqa: F401  (registers NChain-v0)
-from nchain_agents.files import whole_file
+from nchain_agents import storage
 from nchain_agents.model_env import ModelEnv, model_env
 from nchain_agents.progress import training_progress
 from nchain_env.checks import integer, real
@@ -28,24 +23,8 @@ from nchain_env.mdp import FloatArray
 Env = gym.Env[Any, Any]
 Callback = Callable[["Agent"], bool | None]
 
-_FORMAT = 1
-
-# What reading a file that is no npz archive, or a damaged one, may raise.
-_DAMAGE = (
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    EOFError,
-    MemoryError,
-    NotImplementedError,
-    OSError,
-    OverflowError,
-    RuntimeError,
-    struct.error,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+# Larger arguments of an environment in a file must be shown to be needed.
+_LARGE = 2**20
 
 
 class Agent(ABC):
@@ -65,7 +44,7 @@ class Agent(ABC):
     parameters: ClassVar[tuple[str, ...]] = ("gamma",)
 
     def __init__(self, env: Env | str, *, gamma: float = 0.95, seed: int | None = None) -> None:
-        self.env: Env = gym.make(env) if isinstance(env, str) else env
+        self._env: Env = gym.make(env) if isinstance(env, str) else env
         self.gamma = real("gamma", gamma, 0, 1)
         if seed is not None:
             integer("seed", seed, 0)
@@ -80,6 +59,43 @@ class Agent(ABC):
         self._end = 1  # of the present training, which schedules are laid over
         # The return of every finished episode.
         self.episode_returns = array("d")
+
+    @property
+    def env(self) -> Env:
+        """The environment.
+
+        The agent may go on in another one that has the same spaces: when it learns next, a new
+        episode begins there, with a seed that follows from the agent's.
+        """
+        return self._env
+
+    @env.setter
+    def env(self, env: Env | str) -> None:
+        self._set_env(gym.make(env) if isinstance(env, str) else env)
+
+    def _set_env(self, env: Env) -> None:
+        """Go on in another environment.
+
+        Raises:
+            ValueError: Its spaces are others; nothing is changed.
+        """
+        for name in ("observation_space", "action_space"):
+            ours, theirs = getattr(self._env, name), getattr(env, name)
+            if ours != theirs:
+                raise ValueError(f"env must have the {name} {ours}, got {theirs}")
+        self._env = env
+        if self._observation is not None:
+            self._leave_episode()
+
+    def _leave_episode(self) -> None:
+        """Begin a new episode when learning goes on; with a new seed, not the first again.
+
+        The return so far is not that of an episode, and does not count.
+        """
+        self._observation = None
+        self._episode_return = 0.0
+        seeds = np.random.SeedSequence([self._env_seed, self.num_timesteps])
+        self._env_seed = int(seeds.generate_state(1)[0])
 
     def learn(
         self, total_timesteps: int, callback: Callback | None = None, progress_bar: bool = False
@@ -197,11 +213,11 @@ class Agent(ABC):
         """Return what was learned, as named arrays."""
 
     @abstractmethod
-    def _restore(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
+    def _restore(self, saved: storage.Saved) -> None:
         """Take back what `_arrays` gave.
 
         Raises:
-            ValueError: It does not fit; nothing is changed.
+            ValueError: It does not fit.
         """
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -212,40 +228,50 @@ class Agent(ABC):
         episode.
 
         Args:
-            path: The file to write. It appears whole or not at all.
+            path: The file to write. It appears whole or not at all; folders are made for it.
 
         Raises:
             OSError: The file cannot be written.
         """
-        header = {
-            "format": _FORMAT,
+        returns = {"episode_returns": np.asarray(self.episode_returns)}
+        storage.write(path, self._header(), {**self._arrays(), **returns})
+
+    def _header(self) -> dict[str, Any]:
+        """Return what there is to say beside `_arrays`."""
+        return {
             "class": type(self).__name__,
             "env": _recipe(self.env),
+            "env_seed": self._env_seed,
             "place": self._place(),
             "parameters": {name: getattr(self, name) for name in self.parameters},
             "num_timesteps": self.num_timesteps,
-            "generator": self.np_random.bit_generator.state,
+            "end": self._end,
+            "generator": storage.generator_state("np_random", self.np_random),
         }
-        arrays = {**self._arrays(), "episode_returns": np.asarray(self.episode_returns)}
-        with whole_file(Path(path)) as partial, partial.open("wb") as file:
-            np.savez(file, header=np.array(json.dumps(header)), **arrays)  # type: ignore[arg-type]
 
     def _place(self) -> dict[str, Any] | None:
+        """Where the agent is in an episode; None between episodes, {} where it cannot be said."""
         if self._observation is None:
             return None
         try:
             model = model_env(self.env)
+            generator = storage.generator_state("env", model.np_random)
         except ValueError:
-            return None
+            return {}
         return {
             "position": model.position,
-            "generator": model.np_random.bit_generator.state,
+            "generator": generator,
             "episode_return": self._episode_return,
         }
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], env: Env | str | None = None) -> Self:
         """Read an agent from a file.
+
+        A file is not trusted: it holds numbers, which are checked, and runs no code. It names an
+        environment, which is made if it is registered, with the arguments that the file gives; pass
+        `env` where you would not have that. A Keras model or optimizer of the user's own is built
+        by Keras in its safe mode, which is trusted from version 3.13.2 on.
 
         Args:
             path: A file that `save` wrote.
@@ -254,39 +280,68 @@ class Agent(ABC):
 
         Raises:
             OSError: The file cannot be read.
-            ValueError: The file is not a saved agent of this class, or of a newer format.
+            ValueError: The file is not a saved agent of this class, or of another format.
         """
-        header, arrays = _read(path)
-        if header["class"] != cls.__name__:
-            raise ValueError(f"{path} holds a {header['class']}, not a {cls.__name__}")
-        place = header["place"] if env is None else None
-        if env is None:
-            env = _make(header["env"], path)
-        try:
-            agent = cls(env, **header["parameters"])
-            agent.episode_returns.extend(arrays.pop("episode_returns").tolist())
-            agent.num_timesteps = header["num_timesteps"]
-            agent.np_random.bit_generator.state = header["generator"]
-            agent._restore(arrays)
-            if place is not None:
+        return cls._loaded(storage.read(path), env)
+
+    @classmethod
+    def _loaded(cls, saved: storage.Saved, env: Env | str | None) -> Self:
+        with saved.blamed():
+            kind = saved.field("class", str)
+            if kind != cls.__name__:
+                raise ValueError(f"it holds a {kind}, not a {cls.__name__}")
+            place, given = saved.field("place", dict, type(None)), env is not None
+            if env is None:
+                env = _make(saved.field("env", dict, type(None)), saved.size)
+            elif isinstance(env, str):
+                env = gym.make(env)
+            parameters = saved.field("parameters", dict)
+            if set(parameters) != set(cls.parameters):
+                raise ValueError(
+                    f"a {cls.__name__} must have the parameters {', '.join(cls.parameters)}, "
+                    f"got {', '.join(parameters)}"
+                )
+            agent = cls._built(env, storage.bounded("parameters", parameters), saved)
+            agent.num_timesteps = saved.count("num_timesteps")
+            agent._end = saved.count("end", 1)
+            agent._env_seed = saved.count("env_seed", 0, 2**32)
+            storage.set_generator("generator", agent.np_random, saved.field("generator", dict))
+            returns = saved.array("episode_returns", np.float64, (None,))
+            agent.episode_returns.frombytes(returns.tobytes())
+            agent._restore(saved)
+            saved.nothing_left()
+            if place and not given:
                 agent._go_to(place)
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"{path} is not a saved {cls.__name__}: {error!r}") from error
+            elif place is not None:
+                agent._leave_episode()
         return agent
+
+    @classmethod
+    def _built(cls, env: Env, parameters: dict[str, Any], saved: storage.Saved) -> Self:
+        """Return an agent with these parameters, no larger than what the file holds."""
+        return cls(env, **parameters)
 
     def _go_to(self, place: dict[str, Any]) -> None:
         model = ModelEnv(self.env)
-        self.env.reset()
+        if set(place) != {"position", "generator", "episode_return"}:
+            raise ValueError("place must say position, generator and episode_return")
+        position = storage.typed("position", place["position"], list)
+        if len(position) != 2:
+            raise ValueError(f"position must be a state and a number of steps, got {position}")
         # checked, because compiled code does not look whether a state exists
-        state = integer("state", place["position"][0], 0, model.mdp.num_states)
-        model.position = state, integer("elapsed", place["position"][1], 0)
-        model.np_random.bit_generator.state = place["generator"]
+        state = integer("state", position[0], 0, model.mdp.num_states)
+        # an episode ends when it has as many steps as its limit
+        elapsed = integer("elapsed", position[1], 0, model.max_episode_steps)
+        episode_return = storage.typed("episode_return", place["episode_return"], float, int)
+        self.env.reset()
+        model.position = state, elapsed
+        storage.set_generator("generator", model.np_random, place["generator"])
         self._observation = state
-        self._episode_return = place["episode_return"]
+        self._episode_return = float(episode_return)
 
 
 def load(path: str | os.PathLike[str], env: Env | str | None = None) -> Agent:
-    """Read a saved agent, whatever its class.
+    """Read a saved agent, whatever its class; `Agent.load` says what is trusted.
 
     Args:
         path: A file that `save` wrote.
@@ -294,21 +349,23 @@ def load(path: str | os.PathLike[str], env: Env | str | None = None) -> Agent:
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: The file is not a saved agent, or of a newer format.
+        ValueError: The file is not a saved agent, or of another format.
     """
     import nchain_agents
 
-    name = _read(path)[0]["class"]
-    kind = getattr(nchain_agents, name) if name in nchain_agents.__all__ else None
-    if not (isinstance(kind, type) and issubclass(kind, Agent)):
-        raise ValueError(f"{path} holds a {name!r}, which is no agent of this version")
-    return kind.load(path, env)
+    saved = storage.read(path)
+    with saved.blamed():
+        name = saved.field("class", str)
+        kind = getattr(nchain_agents, name) if name in nchain_agents.__all__ else None
+        if not (isinstance(kind, type) and issubclass(kind, Agent)) or kind is Agent:
+            raise ValueError(f"it holds a {name!r}, which is no agent of this version")
+    return kind._loaded(saved, env)
 
 
 def _recipe(env: Env) -> dict[str, Any] | None:
     """How to make an environment like this one, None where an id and JSON do not say it all."""
     spec = env.spec
-    if spec is None or spec.additional_wrappers:
+    if spec is None or spec.additional_wrappers or isinstance(env, gym.vector.VectorEnv):
         return None
     kwargs = {name: value for name, value in spec.kwargs.items() if name != "render_mode"}
     recipe = {"id": spec.id, "max_episode_steps": spec.max_episode_steps, "kwargs": kwargs}
@@ -318,32 +375,32 @@ def _recipe(env: Env) -> dict[str, Any] | None:
         return None
 
 
-def _make(recipe: dict[str, Any] | None, path: str | os.PathLike[str]) -> Env:
-    """Make the environment that a file names, if it is registered: no file names code to run."""
+def _make(recipe: dict[str, Any] | None, size: int) -> Env:
+    """Make the environment that a file names, if it is registered: no file names code to run.
+
+    Args:
+        recipe: What `_recipe` gave.
+        size: How many bytes of arrays the file holds.
+    """
     if recipe is None:
-        raise ValueError(f"env must be given: {path} does not say how to make it")
+        raise ValueError("env must be given: the file does not say how to make it")
+    if set(recipe) != {"id", "max_episode_steps", "kwargs"}:
+        raise ValueError("env must say id, max_episode_steps and kwargs")
+    name, steps = storage.typed("id", recipe["id"], str), recipe["max_episode_steps"]
+    if steps is not None:
+        integer("max_episode_steps", steps, -1, storage.LARGEST)
+    kwargs = storage.typed("kwargs", recipe["kwargs"], dict)
+    if name not in gym.registry:
+        raise ValueError(f"env must be given: the file names {name!r}, which is not registered")
+    # An environment of a million states has a table of as many rows in the file.
+    for argument, value in kwargs.items():
+        if type(value) is int and abs(value) > max(_LARGE, size):
+            raise ValueError(
+                f"env must be given: the file makes {name} with {argument}={value}, "
+                "more than it holds itself"
+            )
+    kwargs = {argument: value for argument, value in kwargs.items() if argument != "render_mode"}
     try:
-        name, steps, kwargs = recipe["id"], recipe["max_episode_steps"], dict(recipe["kwargs"])
-        if name not in gym.registry:
-            raise ValueError(f"env must be given: {path} names {name!r}, which is not registered")
         return gym.make(name, max_episode_steps=steps, **kwargs)
-    except (KeyError, TypeError, gym.error.Error, AssertionError) as error:
-        raise ValueError(f"{path} is not a saved agent: {error!r}") from error
-
-
-def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
-    whole = io.BytesIO(Path(path).read_bytes())
-    try:
-        with np.load(whole, allow_pickle=False) as content:
-            arrays = {name: content[name] for name in content.files}
-        header = json.loads(str(arrays.pop("header")))
-        newer = header["format"] > _FORMAT
-        _ = [header[name] for name in ("class", "env", "place", "parameters", "num_timesteps")]
-    except _DAMAGE as error:
-        # what NumPy says of other files is how to read them unsafely
-        raise ValueError(f"{path} is not a saved agent, or is damaged") from error
-    if newer:
-        raise ValueError(
-            f"{path} has format {header['format']}; this version reads up to {_FORMAT}"
-        )
-    return header, arrays
+    except Exception as error:  # whatever the environment says of such arguments
+        raise ValueError(f"{name} cannot be made with {kwargs}: {error}") from error

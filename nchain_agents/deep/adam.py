@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
@@ -21,13 +22,25 @@ class Adam(keras.optimizers.Adam):  # type: ignore[misc]
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Move one variable along its gradient."""
         step = ops.cast(self.iterations + 1, variable.dtype)
+        correction_1, correction_2 = (
+            one_minus_power(beta, step) for beta in (self.beta_1, self.beta_2)
+        )
         index = self._get_variable_index(variable)
         first, second = self._momentums[index], self._velocities[index]
-        mean = self.beta_1 * first + (1 - self.beta_1) * gradient
-        square = self.beta_2 * second + (1 - self.beta_2) * ops.square(gradient)
+        # in the order of torch's operations, so that they round alike
+        mean = first + (1 - self.beta_1) * (gradient - first)
+        square = self.beta_2 * second + (1 - self.beta_2) * gradient * gradient
         self.assign(first, mean)
         self.assign(second, square)
-        mean = mean / (1 - ops.power(self.beta_1, step))
-        square = square / (1 - ops.power(self.beta_2, step))
-        rate = ops.cast(learning_rate, variable.dtype)
-        self.assign_sub(variable, rate * mean / (ops.sqrt(square) + self.epsilon))
+        rate = ops.cast(learning_rate, variable.dtype) / correction_1
+        denominator = ops.sqrt(square) / ops.sqrt(correction_2) + self.epsilon
+        self.assign_sub(variable, rate * mean / denominator)
+
+
+def one_minus_power(beta: float, step: Any) -> Any:
+    """Return 1 - beta^step, correctly to a few units in the last place.
+
+    Computed in single precision as it is written, it is off by up to 1e-5 while beta^step is near
+    1, and so is the length of each of the first steps.
+    """
+    return -ops.expm1(step * (math.log(beta) if beta > 0 else -math.inf))

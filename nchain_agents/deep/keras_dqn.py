@@ -15,6 +15,7 @@ from nchain_agents.agent import Agent, Callback, Env
 from nchain_agents.deep.replay import Replay
 from nchain_agents.deep.stepped import learn_stepped
 from nchain_agents.deep.worlds import SingleWorld, world_of
+from nchain_agents.storage import Saved
 from nchain_env.checks import integer, real
 from nchain_env.mdp import FloatArray
 
@@ -160,6 +161,8 @@ class KerasDQN(Agent):
         from nchain_agents.deep.adam import Adam
         from nchain_agents.deep.networks import checked_model, multilayer_perceptron, twin
 
+        # what the parameters do not describe
+        self._own_model, self._own_optimizer = model is not None, optimizer is not None
         if model is None:
             weight_seed = int(self.np_random.integers(2**31))
             model = multilayer_perceptron(
@@ -339,10 +342,13 @@ class KerasDQN(Agent):
         return 1.0 - (1.0 - self.tau) ** updates
 
     def save(self, path: str | os.PathLike[str], *, replay_buffer: bool = True) -> None:
-        """Write the agent to one file, without pickle; the network in Keras's own format.
+        """Write the agent to one file, without pickle.
+
+        A model or an optimizer of yours is described there as Keras describes it, and cannot be
+        loaded where Keras does not do that without running code, as for a Lambda layer.
 
         Args:
-            path: The file to write. It appears whole or not at all.
+            path: The file to write. It appears whole or not at all; folders are made for it.
             replay_buffer: Save the replay buffer too. Without it a loaded agent begins with an
                 empty one, and does not learn on as if never stopped.
 
@@ -352,15 +358,53 @@ class KerasDQN(Agent):
         self._saves_replay = replay_buffer
         super().save(path)
 
+    def _header(self) -> dict[str, Any]:
+        from nchain_agents.deep.storage import configurations
+
+        return {**super()._header(), **configurations(self)}
+
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
         from nchain_agents.deep.storage import arrays_of_agent
 
         return arrays_of_agent(self, self._saves_replay)
 
-    def _restore(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
+    @classmethod
+    def _built(cls, env: Env, parameters: dict[str, Any], saved: Saved) -> Self:
+        _backend()
+        from nchain_agents.deep.storage import saved_models
+
+        return cls(env, **parameters, **saved_models(saved, env, parameters["net_arch"]))
+
+    def _restore(self, saved: Saved) -> None:
         from nchain_agents.deep.storage import restore
 
-        restore(self, arrays)
+        restore(self, saved)
+
+    def _set_env(self, env: Env) -> None:
+        world = world_of(env)
+        for name in ("observation_space", "action_space", "num_envs"):
+            ours, theirs = getattr(self._world, name), getattr(world, name)
+            if ours != theirs:
+                raise ValueError(f"env must have the {name} {ours}, got {theirs}")
+        self._env, self._world, self._program = env, world, None
+        if self._observation is not None:
+            self._leave_episode()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what `copy` and `pickle` keep: all but what is compiled, and Keras's objects."""
+        from nchain_agents.deep.storage import described
+
+        left_out = {"_backend", "_program", "_learner", "_network", "_target_network", "optimizer"}
+        kept = {name: value for name, value in vars(self).items() if name not in left_out}
+        return {**kept, "models": described(self)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        from nchain_agents.deep.storage import rebuild
+
+        models = state.pop("models")
+        self.__dict__.update(state)
+        self._backend = _backend()
+        rebuild(self, models)
 
 
 def _one_of(name: str, value: Any, allowed: tuple[Any, ...]) -> Any:

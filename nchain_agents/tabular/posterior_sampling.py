@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from nchain_agents.agent import Env
 from nchain_agents.exploration import greedy
+from nchain_agents.storage import Saved
 from nchain_agents.tabular.loop import Settings
 from nchain_agents.tabular.table_agent import Compiled, TableAgent
 from nchain_env.checks import integer, real
@@ -226,6 +227,10 @@ class PosteriorSampling(TableAgent):
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
         return {**super()._arrays(), "steps_in_episode": np.array(self._steps_in_episode)}
 
-    def _restore(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
-        super()._restore(arrays)
-        self._steps_in_episode = int(arrays["steps_in_episode"])
+    def _restore(self, saved: Saved) -> None:
+        super()._restore(saved)
+        self._steps_in_episode = saved.number("steps_in_episode", 0)
+
+    def _leave_episode(self) -> None:
+        super()._leave_episode()
+        self._steps_in_episode = 0

@@ -13,8 +13,8 @@ from gymnasium.spaces import Discrete
 from nchain_agents.agent import Agent, Env
 from nchain_agents.exploration import EpsilonSchedule, choose, epsilon_schedule
 from nchain_agents.model_env import ModelEnv, model_env
+from nchain_agents.storage import LARGEST, Saved
 from nchain_agents.tabular.loop import Epsilon, Rule, Settings, Table, compiled
-from nchain_env.checks import integer
 from nchain_env.mdp import FloatArray
 
 Compiled = bool | Literal["auto"]
@@ -29,8 +29,9 @@ class TableAgent(Agent):
     """An agent with a table of action values, `q`, of shape (S, A).
 
     A subclass states its rules as two functions, `act` and `update` (see `tabular.loop`), and what
-    they change as a tuple of arrays, `memory`. The rules are run by stepping the environment, or
-    compiled (by Numba) on its outcome table; the results are equal bit for bit.
+    they change as a tuple of arrays, `memory`; those of integers are counts. The rules are run by
+    stepping the environment, or compiled (by Numba) on its outcome table; the results are equal bit
+    for bit.
 
     Args:
         env: An environment with discrete observations and actions, or the id of one.
@@ -215,18 +216,17 @@ class TableAgent(Agent):
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
         return {**self.memory._asdict(), "next_action": np.array(self._next_action)}
 
-    def _restore(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
+    def _restore(self, saved: Saved) -> None:
         for name, array in self.memory._asdict().items():
-            if arrays[name].shape != array.shape or arrays[name].dtype != array.dtype:
-                raise ValueError(
-                    f"env must have tables like the saved agent's: {name} has shape {array.shape} "
-                    f"here and {arrays[name].shape} there"
-                )
+            counts = array.dtype.kind == "i"
+            bounds = (0, LARGEST) if counts else ()
+            array[...] = saved.array(name, array.dtype, array.shape, *bounds)
         # checked, because compiled code does not look whether an action exists
-        next_action = integer("next_action", arrays["next_action"], -1, self._shape[1])
-        for name, array in self.memory._asdict().items():
-            array[...] = arrays[name]
-        self._next_action = next_action
+        self._next_action = saved.number("next_action", -1, self._shape[1])
+
+    def _leave_episode(self) -> None:
+        super()._leave_episode()
+        self._next_action = -1
 
 
 def _size(what: str, space: Any) -> int:

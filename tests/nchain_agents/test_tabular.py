@@ -642,7 +642,7 @@ def test_files_that_are_no_saved_agents_are_refused(tmp_path: Path) -> None:
             np.savez(target, header=np.array(json.dumps(header)), **arrays)
         return path.read_bytes()
 
-    refused(with_header(format=99), "has format 99; this version reads up to 1")
+    refused(with_header(format=99), "has format 99; this version reads format 2")
     refused(with_header(**{"class": "os.system"}), "no agent of this version")
     path.write_bytes(whole)
     with pytest.raises(ValueError, match="holds a QLearning, not a RewardSum"):
@@ -668,11 +668,11 @@ def test_a_file_names_no_code_to_run(tmp_path: Path) -> None:
     good = header["env"]
     refused("names 'os:mkdir-v0', which is not registered", env=good | {"id": "os:mkdir-v0"})
     refused("n must be an integer", env=good | {"kwargs": {"n": -3}})
-    refused("is not a saved agent", env=good | {"kwargs": {"path": str(ran)}})
+    refused("NChain-v0 cannot be made with .'path'", env=good | {"kwargs": {"path": str(ran)}})
     refused("env must be given", env=None)
     refused("state must be an integer in", place=header["place"] | {"position": [99, 0]})
-    refused("is not a saved QLearning", place={"position": [0, 0]})
-    refused("is not a saved QLearning", parameters={"mystery": 1})
+    refused("place must say position, generator and", place={"position": [0, 0]})
+    refused("must have the parameters gamma, .* got mystery$", parameters={"mystery": 1})
     for action in (77, 2, -2):
         arrays["next_action"] = np.array(action)
         refused(rf"next_action must be an integer in \[-1, 2\), got .*{action}")
