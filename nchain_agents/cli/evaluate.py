@@ -6,7 +6,6 @@ import inspect
 import json
 import math
 import zipfile
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -90,6 +89,7 @@ def evaluate(
 
 def _own(path: Path, choice: EnvChoice | None) -> tuple[Any, Env]:
     """Return an agent of this package, and the environment that it is evaluated in."""
+    from nchain_agents import storage
     from nchain_agents.agent import load
     from nchain_agents.keras_backend import choose_keras_backend
     from nchain_agents.quiet import import_quietly
@@ -99,20 +99,11 @@ def _own(path: Path, choice: EnvChoice | None) -> tuple[Any, Env]:
             f"{path} is a model of stable-baselines3, which does not say of which class: give "
             "--agent, as sb3-dqn or module:Class, if you trust the file (loading it can run code)"
         )
-    if _class_in(path) == "KerasDQN":
+    if storage.read(path).field("class", str) == "KerasDQN":
         choose_keras_backend()
         import_quietly(("keras",))
     model = load(path, None if choice is None else choice.make())
     return model, model.env
-
-
-def _class_in(path: Path) -> str | None:
-    """Return the class that a saved agent names; None where `load` will say what is wrong."""
-    import numpy as np
-
-    with suppress(Exception), np.load(path, allow_pickle=False) as content:
-        return str(json.loads(str(content["header"]))["class"])
-    return None
 
 
 def _is_sb3(path: Path) -> bool:

@@ -129,7 +129,7 @@ class Telling(KerasDQN):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["tensorflow", "jax", None])
+@pytest.mark.parametrize("backend", ["tensorflow", None])
 def test_the_runs_and_the_training_are_on_that_backend(backend: str | None, tmp_path: Path) -> None:
     for extra in ("keras", "tensorflow", "jax"):
         pytest.importorskip(extra, reason="needs the keras and the jax extra")
