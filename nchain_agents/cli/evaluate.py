@@ -99,7 +99,10 @@ def _own(path: Path, choice: EnvChoice | None) -> tuple[Any, Env]:
             f"{path} is a model of stable-baselines3, which does not say of which class: give "
             "--agent, as sb3-dqn or module:Class, if you trust the file (loading it can run code)"
         )
-    if storage.read(path).field("class", str) == "KerasDQN":
+    saved = storage.read(path)
+    with saved.blamed():
+        name = saved.field("class", str)
+    if name == "KerasDQN":
         choose_keras_backend()
         import_quietly(("keras",))
     model = load(path, None if choice is None else choice.make())
