@@ -21,6 +21,7 @@ from nchain_agents.article.tables import (
     time_limit,
     tournament,
 )
+from nchain_agents.deep import fast_cpu
 from nchain_agents.presets import problem
 from nchain_agents.quiet import ONE_CORE, import_quietly
 
@@ -185,4 +186,5 @@ def _on_backend(backend: str, task: _Task) -> networks.Run:
     os.environ.update(ONE_CORE, KERAS_BACKEND=backend)
     # Keras imports TensorFlow, where it is installed, whatever its backend
     import_quietly(name for name in ("keras", "tensorflow") if find_spec(name) is not None)
+    fast_cpu()
     return task.function(*task.arguments)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import shlex
+import sys
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -48,6 +49,7 @@ def train(
         raise ValueError(f"out must be in a folder that is there, got {out}")
 
     from nchain_agents.agent import Agent
+    from nchain_agents.deep import fast_cpu
     from nchain_agents.evaluation import scaled, yardstick
     from nchain_agents.extras import needed_for
     from nchain_agents.files import whole_file
@@ -66,6 +68,8 @@ def train(
         choose_keras_backend()
     import_quietly(preset.requires)
     kind = preset.load()
+    if "nchain_agents.deep.keras_dqn" in sys.modules:  # KerasDQN, or derived from it
+        fast_cpu()
     saves = callable(getattr(kind, "save", None))
     if out is not None and not saves:
         raise ValueError(f"out must not be given for {preset.path}, which has no method save")

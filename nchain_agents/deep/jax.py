@@ -13,10 +13,6 @@ from nchain_agents.deep.encoding import Float32Array
 from nchain_agents.deep.replay import Batch
 from nchain_agents.deep.rule import Rule, chosen, clipped, mean_loss, moved, targets
 
-# Each step waits for the values of the one before: a thread to run calls ahead only costs time. On
-# accelerators this changes nothing.
-jax.config.update("jax_cpu_enable_async_dispatch", False)
-
 
 def jit(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a pure function of arrays, compiled."""

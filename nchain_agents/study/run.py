@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -13,6 +14,7 @@ import numpy as np
 
 from nchain_agents.agent import Agent
 from nchain_agents.callbacks import EveryNTimesteps
+from nchain_agents.deep import fast_cpu
 from nchain_agents.evaluation import (
     ExactYardstick,
     greedy_policy,
@@ -213,6 +215,8 @@ def train(task: Task) -> Run:
 
         env = task.env.make()
         kind = task.agent.load()
+        if "nchain_agents.deep.keras_dqn" in sys.modules:  # KerasDQN, or derived from it
+            fast_cpu()
         if isinstance(kind, type) and issubclass(kind, Agent):
             model = task.agent.make(env, task.seed)
             ours = model

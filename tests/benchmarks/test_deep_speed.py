@@ -118,14 +118,25 @@ def sbx() -> Learn:
 
 def ours(**parameters: Any) -> Learn:
     from nchain_agents import KerasDQN
+    from nchain_agents.deep import fast_cpu
+
+    fast_cpu()
+    return KerasDQN("NChain-v0", seed=0, **parameters).learn
+
+
+def plain(**parameters: Any) -> Learn:
+    """The same in a process that has not called `fast_cpu`."""
+    from nchain_agents import KerasDQN
 
     return KerasDQN("NChain-v0", seed=0, **parameters).learn
 
 
 def ours_together(number: int, **parameters: Any) -> Learn:
     from nchain_agents import KerasDQN
+    from nchain_agents.deep import fast_cpu
     from nchain_agents.deep.together import learn_together
 
+    fast_cpu()
     agents = [KerasDQN("NChain-v0", seed=seed, **parameters) for seed in range(number)]
     return lambda steps: learn_together(agents, steps // number)
 
@@ -136,10 +147,16 @@ LEARNERS: dict[str, tuple[str, int, Callable[[], Learn]]] = {
     "sbx": ("", 1_000, sbx),
     "online, tensorflow, compiled": ("tensorflow", 100_000, lambda: ours(**ONLINE)),
     "online, jax, compiled": ("jax", 100_000, lambda: ours(**ONLINE)),
+    "online, jax, compiled, without fast_cpu": ("jax", 20_000, lambda: plain(**ONLINE)),
     "online, jax, 64 seeds together": ("jax", 640_000, lambda: ours_together(64, **ONLINE)),
     "full, tensorflow, stepped": ("tensorflow", 1_000, lambda: ours(**FULL, compiled=False)),
     "full, tensorflow, compiled": ("tensorflow", 20_000, lambda: ours(**FULL)),
     "full, jax, stepped": ("jax", 5_000, lambda: ours(**FULL, compiled=False)),
+    "full, jax, stepped, without fast_cpu": (
+        "jax",
+        2_000,
+        lambda: plain(**FULL, compiled=False),
+    ),
     "full, jax, compiled": ("jax", 20_000, lambda: ours(**FULL)),
     "full, jax, 16 seeds together": ("jax", 32_000, lambda: ours_together(16, **FULL)),
 }
@@ -199,10 +216,12 @@ def work(name: str) -> None:
     [
         ("tutorial", "online, tensorflow, compiled", ">= 1,000x"),
         ("tutorial", "online, jax, compiled", ">= 50,000x"),
+        ("tutorial", "online, jax, compiled, without fast_cpu", ""),
         ("tutorial", "online, jax, 64 seeds together", "aim: 100,000x"),
         ("sb3", "full, tensorflow, stepped", ">= 1.3x, aim: 2x"),
         ("sb3", "full, tensorflow, compiled", ""),
         ("sb3", "full, jax, stepped", ">= 5x, aim: 8x"),
+        ("sb3", "full, jax, stepped, without fast_cpu", ""),
         ("sb3", "full, jax, compiled", ">= 10x, aim: 20x"),
         ("sb3", "full, jax, 16 seeds together", ""),
         ("sbx", "full, jax, stepped", ""),
@@ -229,7 +248,12 @@ def test_steps_beside_the_peers(table: Table, peer: str, name: str, wanted: str)
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in LEARNERS if name.startswith("full") and "together" not in name]
+    "name",
+    [
+        name
+        for name in LEARNERS
+        if name.startswith("full") and "together" not in name and "without" not in name
+    ],
 )
 def test_memory_over_100_000_steps(table: Table, name: str) -> None:
     for module in ("keras", LEARNERS[name][0]):

@@ -32,8 +32,10 @@ def test_flags_of_the_user_stay_what_they_are(flags: str, expected: str) -> None
 
 LOOP = """
 from nchain_agents import KerasDQN
+from nchain_agents.deep import fast_cpu
 from nchain_agents.deep.compiled import draw
 
+fast_cpu()
 agent = KerasDQN("NChain-v0", buffer_size=1, batch_size=1, net_arch=[10], seed=0)
 agent._begin()
 program = agent._compiled_program(True)
@@ -41,6 +43,23 @@ plan, (numbers,) = draw([program], 100, 100)
 arguments = (program.begin(100), program.table, numbers, plan)
 print(program._compiled_run(False).lower(*arguments).compile().as_text())
 """
+
+
+def test_importing_changes_no_setting() -> None:
+    pytest.importorskip("jax", reason="needs the jax extra")
+    code = (
+        "import os, jax, keras; dispatch = 'jax_cpu_enable_async_dispatch'\n"
+        "before = jax.config.read(dispatch)\n"
+        "from nchain_agents import KerasDQN; from nchain_agents.deep import fast_cpu\n"
+        "assert before and jax.config.read(dispatch)\n"
+        "assert 'XLA_FLAGS' not in os.environ\n"
+        "fast_cpu()\n"
+        "assert not jax.config.read(dispatch)\n"
+        "assert 'XLA_FLAGS' in os.environ\n"
+    )
+    env = {**os.environ, "KERAS_BACKEND": "jax"}
+    env.pop("XLA_FLAGS", None)
+    subprocess.run([sys.executable, "-c", code], env=env, check=True)
 
 
 @pytest.mark.parametrize("flags", ["", OTHER])
