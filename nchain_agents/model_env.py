@@ -1,13 +1,22 @@
-"""Environments that sample their own outcome table, seen through their wrappers."""
+"""Environments that are known to sample their outcome table, so that the table can stand in.
+
+An environment that offers a table need not do what it says: a subclass may override `step`, and a
+wrapper may change the rewards. A table is trusted here only where the functions that are called
+are our own or toy-text's, by identity. Everything else is stepped, or checked by stepping (see
+`model_check`).
+"""
 
 from __future__ import annotations
 
+import sys
+from functools import cache, lru_cache
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
 
+from nchain_env.env import NChainEnv
 from nchain_env.mdp import TabularMDP
 
 # No episode gets here.
@@ -19,32 +28,22 @@ _TRANSPARENT = (OrderEnforcing, PassiveEnvChecker, TimeLimit)
 class ModelEnv:
     """An environment whose steps can be taken on its table instead, with the same random numbers.
 
-    Toy-text's environments are such: their state is `s`, a step draws one number and takes the
-    first outcome of `P` whose cumulative probability exceeds it, and so does a reset.
+    Its state is `s`, a step draws one number and takes the first outcome of the table whose
+    cumulative probability exceeds it, and so does a reset.
 
     Args:
         env: The environment.
 
     Raises:
-        ValueError: It is not such an environment; the message says why.
+        ValueError: It is not known to be such an environment, or it is drawn; the message says why.
     """
 
     def __init__(self, env: gym.Env[Any, Any]) -> None:
-        self._limits: list[Any] = []
-        layer: gym.Env[Any, Any] = env
-        while isinstance(layer, gym.Wrapper):
-            if type(layer) not in _TRANSPARENT:
-                raise ValueError(f"env wears {type(layer).__name__}, which may change what is seen")
-            if isinstance(layer, TimeLimit):
-                self._limits.append(layer)
-            layer = layer.env
-        self.mdp = TabularMDP.from_env(layer)
-        if layer.render_mode is not None:
+        self.mdp = known_table(env)
+        self._model: Any = env.unwrapped
+        if self._model.render_mode is not None:
             raise ValueError("env has a render mode, and what is not stepped is not drawn")
-        # Taxi's fickle passenger changes his mind outside the table.
-        if getattr(layer, "fickle_passenger", False):
-            raise ValueError("env has a fickle passenger, who is not in its table")
-        self._model: Any = layer
+        self._limits: list[Any] = time_limits(env)
 
     @property
     def max_episode_steps(self) -> int:
@@ -73,8 +72,121 @@ def model_env(env: gym.Env[Any, Any]) -> ModelEnv:
     """Return an environment that was reset as a `ModelEnv`.
 
     Raises:
-        ValueError: It is none; the message says why.
+        ValueError: It is none, or was not reset; the message says why.
     """
-    if not hasattr(env.unwrapped, "s"):  # toy-text's have it from the first reset on
-        raise ValueError("env must keep its state in `s`, as toy-text's do")
-    return ModelEnv(env)
+    model = ModelEnv(env)
+    if getattr(env.unwrapped, "s", None) is None:
+        raise ValueError("env must have been reset")
+    return model
+
+
+def known_table(env: gym.Env[Any, Any]) -> TabularMDP:
+    """Return the table that an environment is known to sample.
+
+    Known are NChain-v0 and toy-text's FrozenLake, CliffWalking and Taxi (without a fickle
+    passenger), and subclasses that leave `step`, `reset` and what these read as they are; with no
+    wrappers but those that `gym.make` adds.
+
+    Raises:
+        ValueError: The environment is not known to sample a table; the message says why.
+    """
+    layer = env
+    while isinstance(layer, gym.Wrapper):
+        if type(layer) not in _TRANSPARENT:
+            raise ValueError(f"env wears {type(layer).__name__}, which may change what is seen")
+        _refuse_changes(layer, type(layer))
+        layer = layer.env
+    kind = next((one for one in type(layer).__mro__ if one in _samplers()), None)
+    if kind is None:
+        TabularMDP.from_env(layer)  # without a table that is what to say
+        raise ValueError(
+            f"env must be known to sample its table, as NChainEnv and toy-text's are; "
+            f"{type(layer).__name__} is not, so it is stepped"
+        )
+    _refuse_changes(layer, kind)
+    if getattr(layer, "fickle_passenger", False):  # who changes his mind outside Taxi's table
+        raise ValueError("env has a fickle passenger, who is not in its table")
+    model: Any = layer
+    if kind is NChainEnv or not all(hasattr(model, n) for n in ("P", "initial_state_distrib")):
+        return TabularMDP.from_env(model)
+    return TabularMDP.from_P(model.P, model.initial_state_distrib)
+
+
+def time_limits(env: gym.Env[Any, Any]) -> list[Any]:
+    """Return the TimeLimit wrappers of an environment, the outermost first."""
+    limits, layer = [], env
+    while isinstance(layer, gym.Wrapper):
+        if isinstance(layer, TimeLimit):
+            limits.append(layer)
+        layer = layer.env
+    return limits
+
+
+@cache
+def _samplers() -> tuple[type, ...]:
+    """The classes whose `step` and `reset` sample the table that they offer."""
+    from gymnasium.envs.toy_text import CliffWalkingEnv, FrozenLakeEnv, TaxiEnv
+
+    return NChainEnv, FrozenLakeEnv, CliffWalkingEnv, TaxiEnv
+
+
+def _refuse_changes(layer: Any, kind: type) -> None:
+    """Refuse an instance whose `step` and `reset`, or what they read, are not those of `kind`.
+
+    Data in the instance (`P`, `s`) is the truth itself; a function there may be anything.
+
+    Raises:
+        ValueError: Something is not; the message says what.
+    """
+    given: Any = type(layer)
+    for name in _functions(given, kind, given.step, given.reset) & vars(layer).keys():
+        raise ValueError(_changed(given, name, kind))
+
+
+@lru_cache(maxsize=64)
+def _functions(given: type, kind: type, step: Any, reset: Any) -> frozenset[str]:
+    """Return which functions `step` and `reset` call and are, by the names in their code.
+
+    A class that was changed since has another `step` or `reset`.
+
+    Raises:
+        ValueError: One of them, or a property that they read, is not that of `kind`.
+    """
+    if given.__mro__[-len(kind.__mro__) :] != kind.__mro__:
+        raise ValueError(
+            f"env may do something else than its table says: {given.__name__} puts another class "
+            f"between {kind.__name__} and its base"
+        )
+    names = {"step", "reset"}
+    for name in ("step", "reset"):
+        if not _as_written(kind, name):
+            raise ValueError(_changed(kind, name, kind))
+        names |= set(vars(kind)[name].__code__.co_names)
+    names.discard("render")  # drawing is not sampling
+    for name in sorted(names):
+        if _found(given, name) is not _found(kind, name):
+            raise ValueError(_changed(given, name, kind))
+    return frozenset(name for name in names if callable(_found(kind, name)))
+
+
+def _changed(given: type, name: str, kind: type) -> str:
+    return (
+        f"env may do something else than its table says: {given.__name__}.{name} is not that of "
+        f"{kind.__module__}.{kind.__qualname__}"
+    )
+
+
+def _found(kind: type, name: str) -> Any:
+    """Return an attribute as the class has it, properties and functions unbound, None without."""
+    return next((vars(one)[name] for one in kind.__mro__ if name in vars(one)), None)
+
+
+def _as_written(kind: type, name: str) -> bool:
+    """Return whether a method is the one in the class's source, and no function put over it."""
+    function = vars(kind).get(name)
+    code = getattr(function, "__code__", None)
+    return (
+        code is not None
+        and code.co_qualname == f"{kind.__qualname__}.{name}"
+        and function.__globals__ is vars(sys.modules[kind.__module__])  # type: ignore[union-attr]
+    )

@@ -118,11 +118,20 @@ class NChainEnv(gym.Env[Any, Any]):
         self.observation_space = Discrete(self.mdp.num_states)
         self.action_space = Discrete(self.mdp.num_actions)
         self.s: int | None = None
-        self._outcomes = _OutcomesByState(self.mdp)
         # What a picture shows beside the state; kept only when there is a render mode.
         self._last: tuple[int, bool, float] | None = None
         self._steps, self._return = 0, 0.0
         self._renderer: Renderer | None = None
+
+    @property
+    def mdp(self) -> TabularMDP:
+        """The outcome table that steps and resets sample."""
+        return self._mdp
+
+    @mdp.setter
+    def mdp(self, mdp: TabularMDP) -> None:
+        self._mdp = mdp
+        self._outcomes = _OutcomesByState(mdp)
 
     @property
     def n(self) -> int:

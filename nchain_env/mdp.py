@@ -170,21 +170,26 @@ class TabularMDP:
             env: An environment such as NChain-v0, FrozenLake-v1, Taxi-v4 or CliffWalking-v1.
 
         Raises:
-            ValueError: The environment has no such model.
+            ValueError: The environment has no such model; the message says what is missing.
         """
         model = env.unwrapped
         mdp = getattr(model, "mdp", None)
         if isinstance(mdp, TabularMDP):
             return mdp
-        for name in ("P", "initial_state_distrib"):
+        for name, meaning in _MODEL.items():
             if not hasattr(model, name):
                 raise ValueError(
                     f"env must have a model, toy-text's `P` and `initial_state_distrib`; "
-                    f"{type(model).__name__} has no `{name}`"
+                    f"{type(model).__name__} has no `{name}`, {meaning}"
                 )
         return cls.from_P(model.P, model.initial_state_distrib)  # type: ignore[attr-defined]
 
 
+# What an environment must have to be read, and what it holds.
+_MODEL = {
+    "P": "P[state][action] = [(probability, next_state, reward, terminated), ...]",
+    "initial_state_distrib": "the (S,) probabilities of the state after a reset",
+}
 _DTYPES: dict[str, type[np.generic]] = {
     "next_state": np.int64,
     "probability": np.float64,

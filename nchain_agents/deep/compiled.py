@@ -16,7 +16,7 @@ import numpy.typing as npt
 from keras import ops
 
 from nchain_agents.deep.replay import spanned
-from nchain_agents.model_env import ModelEnv
+from nchain_agents.model_env import model_env
 
 if TYPE_CHECKING:
     from nchain_agents.deep.keras_dqn import KerasDQN
@@ -85,9 +85,7 @@ class Program:
 
     def __init__(self, agent: KerasDQN) -> None:
         self._agent = agent
-        self._env = ModelEnv(agent.env)
-        if not hasattr(agent.env.unwrapped, "s"):
-            raise ValueError("env must keep its state in `s`, as toy-text's do")
+        self._env = model_env(agent.env)
         mdp = self._env.mdp
         self._rewards = mdp.reward.ravel()
         self.table = Table(

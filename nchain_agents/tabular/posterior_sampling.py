@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from nchain_agents.agent import Env
 from nchain_agents.exploration import greedy
+from nchain_agents.model_env import known_table
 from nchain_agents.storage import Saved
 from nchain_agents.tabular.loop import Settings
 from nchain_agents.tabular.table_agent import Compiled, TableAgent
@@ -73,13 +74,14 @@ class PosteriorSampling(TableAgent):
             evenly over the outcomes; positive.
         resample_every: The number of steps after which a new model is sampled, at least 1; None:
             the horizon 1 / (1 - gamma).
-        rewards: "learned", or "known": read from the environment's model (`P`).
+        rewards: "learned", or "known": read from the environment's table, which it must be known
+            to sample (NChain-v0, or toy-text's FrozenLake, CliffWalking or Taxi).
         seed: Makes everything that follows repeatable.
         compiled: True, False or "auto"; see `TableAgent`.
 
     Raises:
         ValueError: A space is not discrete, a parameter is outside its range, or rewards are to be
-            known and the environment has no model.
+            known and the environment is not known to sample a table.
         ModuleNotFoundError: compiled is True and Numba is not installed.
 
     Source: Strens 2000, section 4 (ICML); Osband, Russo & Van Roy 2013, (More) Efficient
@@ -214,7 +216,7 @@ class PosteriorSampling(TableAgent):
 
     def _known_rewards(self) -> FloatArray:
         """(S, A, S + 1) the mean reward of each outcome by the environment's model."""
-        mdp = TabularMDP.from_env(self.env)
+        mdp = known_table(self.env)
         states, actions = self._shape
         outcome = np.where(mdp.terminated, states, mdp.next_state)
         at = (np.arange(states)[:, None, None], np.arange(actions)[None, :, None], outcome)

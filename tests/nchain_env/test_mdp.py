@@ -450,13 +450,18 @@ class TestEnvironments:
         with pytest.raises(ValueError, match=r"^env must") as caught:
             TabularMDP.from_env(gym.make(env_id))
         assert str(caught.value) == (
-            f"env must have a model, toy-text's `P` and `initial_state_distrib`; {name} has no `P`"
+            f"env must have a model, toy-text's `P` and `initial_state_distrib`; {name} has no `P`, "
+            "P[state][action] = [(probability, next_state, reward, terminated), ...]"
         )
 
     def test_an_environment_without_a_start_distribution_is_refused(self) -> None:
         env: gym.Env[Any, Any] = gym.make("FrozenLake-v1")
         del env.unwrapped.initial_state_distrib  # type: ignore[attr-defined]
-        with pytest.raises(ValueError, match=r"FrozenLakeEnv has no `initial_state_distrib`$"):
+        missing = (
+            r"FrozenLakeEnv has no `initial_state_distrib`, "
+            r"the \(S,\) probabilities of the state after a reset$"
+        )
+        with pytest.raises(ValueError, match=missing):
             TabularMDP.from_env(env)
 
 
