@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol
@@ -9,18 +10,34 @@ from typing import Any, NamedTuple, Protocol
 import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
+from gymnasium.wrappers import TimeLimit
 
 import nchain_env  # noqa: F401  (registers NChain-v0)
+from nchain_agents.model_check import check_model
+from nchain_agents.model_env import NotKnown, known_table, time_limits
+from nchain_agents.prediction import Model, greedy_policy, player, returns_on_table
+from nchain_agents.presets import time_limit as presets_time_limit
 from nchain_env.checks import integer
-from nchain_env.mdp import IntArray, TabularMDP
+from nchain_env.mdp import FloatArray, TabularMDP
 from nchain_env.planning import optimal_return, policy_return
 
+__all__ = [
+    "EpisodeYardstick",
+    "ExactYardstick",
+    "Model",
+    "Worth",
+    "Yardstick",
+    "greedy_policy",
+    "how_found",
+    "scaled",
+    "score",
+    "time_limit",
+    "yardstick",
+]
 
-class Model(Protocol):
-    """Anything that predicts like stable-baselines3's models, ours among them."""
-
-    def predict(self, observation: Any, *, deterministic: bool = False) -> tuple[Any, Any]:
-        """Return the actions for one observation or a batch of them, and a state."""
+_NO_MODEL = "the environment has no model"
+# An episode that goes on for longer without a time limit is taken to have no end.
+_ENDLESS = 100_000
 
 
 class Worth(NamedTuple):
@@ -32,6 +49,10 @@ class Worth(NamedTuple):
 
 class Yardstick(Protocol):
     """What policies are measured against."""
+
+    @property
+    def how(self) -> str:
+        """How returns are found, and why so, in words."""
 
     @property
     def optimal(self) -> float:
@@ -52,10 +73,22 @@ class ExactYardstick:
     Args:
         mdp: The process.
         horizon: The number of steps after which an episode is cut off.
+        episodes: How many are played, on the table, by a recurrent model.
+        checked: How many steps of the environment were found to agree with the table; 0: it is
+            known to sample it.
     """
 
     mdp: TabularMDP
     horizon: int
+    episodes: int = 100
+    checked: int = 0
+
+    @property
+    def how(self) -> str:
+        """How returns are found, and why so, in words."""
+        if not self.checked:
+            return "computed exactly"
+        return f"computed exactly on the model, with which {self.checked:,} steps agreed"
 
     @cached_property
     def optimal(self) -> float:
@@ -73,8 +106,15 @@ class ExactYardstick:
         return policy_return(self.mdp, policy, self.horizon)
 
     def worth(self, model: Model) -> Worth:
-        """Return what a model's deterministic policy is worth, exactly."""
-        return Worth(self.policy_return(greedy_policy(model, self.mdp.num_states)), 0.0)
+        """Return what a model's deterministic policy is worth, exactly unless it is recurrent.
+
+        A recurrent model (one whose `predict` returns a state) has no table of actions, so it plays
+        episodes on the outcome table.
+        """
+        policy = greedy_policy(model, self.mdp.num_states)
+        if policy is not None:
+            return Worth(self.policy_return(policy), 0.0)
+        return _mean(returns_on_table(model, self.mdp, self.horizon, self.episodes, seed=0))
 
 
 @dataclass(frozen=True)
@@ -82,14 +122,21 @@ class EpisodeYardstick:
     """Measures by playing episodes, always the same ones for the same policy.
 
     Args:
-        env: The environment, which is reset.
+        env: The environment, which is reset. Its time limit is that of `time_limit`.
         episodes: How many are played, at least 2.
         seed: Seeds the episodes.
+        reason: Why they are played.
     """
 
     env: gym.Env[Any, Any]
     episodes: int
     seed: int = 0
+    reason: str = _NO_MODEL
+
+    @property
+    def how(self) -> str:
+        """How returns are found, and why so, in words."""
+        return f"estimated by {self.episodes} episodes, as {self.reason}"
 
     @property
     def optimal(self) -> float:
@@ -102,66 +149,103 @@ class EpisodeYardstick:
         """The mean return of an episode of uniformly random actions."""
         space = self.env.action_space
         space.seed(self.seed)
-        return self._play(lambda observation: space.sample()).mean
+        return self._play(lambda observation, first: space.sample()).mean
 
     def worth(self, model: Model) -> Worth:
         """Return what a model's deterministic policy is worth, with a standard error."""
-        discrete = isinstance(self.env.action_space, gym.spaces.Discrete)
-
-        def act(observation: Any) -> Any:
-            action, _ = model.predict(observation, deterministic=True)
-            return int(action) if discrete else action
-
-        return self._play(act)
+        return self._play(player(model, isinstance(self.env.action_space, gym.spaces.Discrete)))
 
     def _play(self, act: Any) -> Worth:
+        limit, env = time_limit(self.env), self.env
+        if limit is not None and not time_limits(env):
+            env = TimeLimit(env, limit)
         returns = np.zeros(self.episodes)
         for episode in range(self.episodes):
-            observation, _ = self.env.reset(seed=self.seed if episode == 0 else None)
-            over = False
+            observation, _ = env.reset(seed=self.seed if episode == 0 else None)
+            first, over, steps = True, False, 0
             while not over:
-                observation, reward, terminated, truncated, _ = self.env.step(act(observation))
+                observation, reward, terminated, truncated, _ = env.step(act(observation, first))
                 returns[episode] += float(reward)
-                over = terminated or truncated
-        return Worth(float(returns.mean()), float(returns.std(ddof=1) / np.sqrt(self.episodes)))
+                first, over, steps = False, terminated or truncated, steps + 1
+                if limit is None and steps >= _ENDLESS:
+                    raise ValueError(f"{_NO_LIMIT}, and an episode went on for {steps:,} steps")
+        return _mean(returns)
+
+
+_NO_LIMIT = (
+    "env must have a time limit, as gym.make(..., max_episode_steps=...) sets it; this one has none"
+)
+
+
+def _mean(returns: FloatArray) -> Worth:
+    return Worth(float(returns.mean()), float(returns.std(ddof=1) / np.sqrt(len(returns))))
+
+
+def time_limit(env: gym.Env[Any, Any]) -> int | None:
+    """Return the number of steps after which an episode of an environment is cut off.
+
+    That is the smallest of its TimeLimit wrappers; else what it is registered with
+    (`max_episode_steps`); else what the presets learn it with, as for CliffWalking-v1, which has
+    none of its own. None where there is none of all these.
+    """
+    limits = [limit._max_episode_steps for limit in time_limits(env)]
+    if limits:
+        return int(min(limits))
+    spec = env.spec
+    if spec is None:
+        return None
+    registered = spec.max_episode_steps
+    if registered is not None and registered > 0:
+        return int(registered)
+    return presets_time_limit(spec.id)
 
 
 def yardstick(env: gym.Env[Any, Any], episodes: int = 100) -> ExactYardstick | EpisodeYardstick:
     """Return what measures policies in an environment.
 
+    Exact are environments that are known to sample their table (see `known_table`). Others that
+    offer one (`P` and `initial_state_distrib`, as in toy-text) are exact if some thousand steps
+    agree with it (see `check_model`). In all others episodes are played.
+
     Args:
-        env: The environment; one without a model (`P`, as in toy-text) is stepped.
-        episodes: How many episodes are played there, at least 2.
+        env: The environment. It is reset where episodes are played, and where it must be checked
+            and cannot be copied.
+        episodes: How many episodes are played, at least 2.
 
     Raises:
-        ValueError: It has a model but no time limit.
+        ValueError: It has a model but no time limit; see `time_limit`.
     """
     integer("episodes", episodes, 2)
+    try:
+        return ExactYardstick(known_table(env), _needed_limit(env), episodes)
+    except NotKnown:
+        pass
     if not hasattr(env.unwrapped, "P"):
         return EpisodeYardstick(env, episodes)
-    horizon = env.spec.max_episode_steps if env.spec is not None else None
-    if horizon is None:
-        raise ValueError(
-            "env must have a time limit, as gym.make(..., max_episode_steps=...) sets it; "
-            "this one has none"
-        )
-    return ExactYardstick(TabularMDP.from_env(env), horizon)
-
-
-def greedy_policy(model: Model, num_states: int) -> IntArray:
-    """Return the model's deterministic action in every state, of shape (S,).
-
-    Raises:
-        ValueError: The model does not give one for each of a batch of observations.
-    """
     try:
-        actions, _ = model.predict(np.arange(num_states), deterministic=True)
-        return np.asarray(actions, dtype=np.int64).reshape(num_states)
-    except (TypeError, ValueError, IndexError, AttributeError) as error:
-        raise ValueError(
-            "model.predict must take a batch of observations and deterministic=True, and return "
-            f"one action for each, and a state: {error}"
-        ) from error
+        mdp = TabularMDP.from_env(env)
+    except ValueError as error:
+        return EpisodeYardstick(env, episodes, reason=f"its model cannot be read: {error}")
+    limit = _needed_limit(env)
+    steps, difference = check_model(env, mdp, limit)
+    if difference is not None:
+        reason = f"its model does not describe it: {difference}"
+        return EpisodeYardstick(env, episodes, reason=reason)
+    return ExactYardstick(mdp, limit, episodes, steps)
+
+
+def _needed_limit(env: gym.Env[Any, Any]) -> int:
+    limit = time_limit(env)
+    if limit is None:
+        raise ValueError(_NO_LIMIT)
+    return limit
+
+
+def how_found(yardstick: ExactYardstick | EpisodeYardstick, worth: Worth) -> str:
+    """Return in words how a policy's worth was found: a recurrent one's is never exact."""
+    if isinstance(yardstick, EpisodeYardstick) or worth.standard_error == 0:
+        return yardstick.how
+    return f"estimated by {yardstick.episodes} episodes, as the agent is recurrent"
 
 
 def scaled(yardstick: Yardstick, expected_return: float) -> float:
@@ -180,24 +264,39 @@ def score(model: Model, env: gym.Env[Any, Any] | str, episodes: int = 100) -> fl
     """Return how good a model's deterministic policy is: 100 = optimal, 0 = uniformly random.
 
     score = 100 (R - R_random) / (R_optimal - R_random), each R the expected undiscounted return of
-    one episode, computed on the environment's outcome table without simulation. An environment
-    without one is played instead, and 100 stands for the reward threshold that it is registered
-    with.
+    one episode. They are computed on the environment's outcome table, without simulation, where it
+    is known to sample it: NChain-v0 and toy-text's FrozenLake, CliffWalking and Taxi. Another
+    environment that offers a table (`P` and `initial_state_distrib`) is checked by some thousand
+    steps first. All others are played, and 100 stands for the reward threshold that they are
+    registered with. A recurrent model, one whose `predict` returns a state, plays episodes, too.
+
+    An episode lasts as long as the environment's time limit; where it has none, as long as that
+    which the presets learn it with (200 steps for CliffWalking-v1), as in `compare`.
 
     Args:
-        model: Anything with stable-baselines3's `predict`.
+        model: Anything with stable-baselines3's `predict`, for a batch of observations or for one.
         env: An environment, or the id of one.
-        episodes: How many episodes are played if it has no model (`P`, as in toy-text).
+        episodes: How many episodes are played.
 
     Returns:
         At most 100 where it is exact; below 0 if it is worse than chance; NaN where all policies
         earn the same.
 
     Raises:
-        ValueError: The environment has a model but no time limit, or neither a model nor a reward
-            threshold.
+        ValueError: The environment has a model but no time limit, or neither a model that describes
+            it nor a reward threshold; or an episode without a time limit does not end.
+
+    Warns:
+        UserWarning: The environment offers a table that does not describe it, so it was played; the
+            message says what differs.
     """
     measure = yardstick(gym.make(env) if isinstance(env, str) else env, episodes)
+    reason = measure.reason if isinstance(measure, EpisodeYardstick) else _NO_MODEL
     if np.isnan(measure.optimal):
-        raise ValueError("env must have a model (P, as in toy-text) or a reward threshold")
+        raise ValueError(
+            "env must have a model (P and initial_state_distrib, as in toy-text) that describes "
+            f"it, or a reward threshold; {reason}"
+        )
+    if reason != _NO_MODEL:
+        warnings.warn(f"the score is {measure.how}", stacklevel=2)
     return scaled(measure, measure.worth(model).mean)

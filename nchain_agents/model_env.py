@@ -25,6 +25,10 @@ NEVER = 2**62
 _TRANSPARENT = (OrderEnforcing, PassiveEnvChecker, TimeLimit)
 
 
+class NotKnown(ValueError):  # noqa: N818  (a fact, not a fault)
+    """An environment is not known to sample a table; the message says why."""
+
+
 class ModelEnv:
     """An environment whose steps can be taken on its table instead, with the same random numbers.
 
@@ -35,14 +39,15 @@ class ModelEnv:
         env: The environment.
 
     Raises:
-        ValueError: It is not known to be such an environment, or it is drawn; the message says why.
+        NotKnown: It is not known to be such an environment, or it is drawn.
+        ValueError: Its table is not one.
     """
 
     def __init__(self, env: gym.Env[Any, Any]) -> None:
         self.mdp = known_table(env)
         self._model: Any = env.unwrapped
         if self._model.render_mode is not None:
-            raise ValueError("env has a render mode, and what is not stepped is not drawn")
+            raise NotKnown("env has a render mode, and what is not stepped is not drawn")
         self._limits: list[Any] = time_limits(env)
 
     @property
@@ -72,11 +77,12 @@ def model_env(env: gym.Env[Any, Any]) -> ModelEnv:
     """Return an environment that was reset as a `ModelEnv`.
 
     Raises:
-        ValueError: It is none, or was not reset; the message says why.
+        NotKnown: It is none, or was not reset.
+        ValueError: Its table is not one.
     """
     model = ModelEnv(env)
     if getattr(env.unwrapped, "s", None) is None:
-        raise ValueError("env must have been reset")
+        raise NotKnown("env must have been reset")
     return model
 
 
@@ -88,24 +94,28 @@ def known_table(env: gym.Env[Any, Any]) -> TabularMDP:
     wrappers but those that `gym.make` adds.
 
     Raises:
-        ValueError: The environment is not known to sample a table; the message says why.
+        NotKnown: The environment is not known to sample a table.
+        ValueError: Its table is not one.
     """
     layer = env
     while isinstance(layer, gym.Wrapper):
         if type(layer) not in _TRANSPARENT:
-            raise ValueError(f"env wears {type(layer).__name__}, which may change what is seen")
+            raise NotKnown(f"env wears {type(layer).__name__}, which may change what is seen")
         _refuse_changes(layer, type(layer))
         layer = layer.env
     kind = next((one for one in type(layer).__mro__ if one in _samplers()), None)
     if kind is None:
-        TabularMDP.from_env(layer)  # without a table that is what to say
-        raise ValueError(
+        try:
+            TabularMDP.from_env(layer)  # without a table that is what to say
+        except ValueError as error:
+            raise NotKnown(str(error)) from None
+        raise NotKnown(
             f"env must be known to sample its table, as NChainEnv and toy-text's are; "
             f"{type(layer).__name__} is not, so it is stepped"
         )
     _refuse_changes(layer, kind)
     if getattr(layer, "fickle_passenger", False):  # who changes his mind outside Taxi's table
-        raise ValueError("env has a fickle passenger, who is not in its table")
+        raise NotKnown("env has a fickle passenger, who is not in its table")
     model: Any = layer
     if kind is NChainEnv or not all(hasattr(model, n) for n in ("P", "initial_state_distrib")):
         return TabularMDP.from_env(model)
@@ -136,11 +146,11 @@ def _refuse_changes(layer: Any, kind: type) -> None:
     Data in the instance (`P`, `s`) is the truth itself; a function there may be anything.
 
     Raises:
-        ValueError: Something is not; the message says what.
+        NotKnown: Something is not.
     """
     given: Any = type(layer)
     for name in _functions(given, kind, given.step, given.reset) & vars(layer).keys():
-        raise ValueError(_changed(given, name, kind))
+        raise NotKnown(_changed(given, name, kind))
 
 
 @lru_cache(maxsize=64)
@@ -150,22 +160,22 @@ def _functions(given: type, kind: type, step: Any, reset: Any) -> frozenset[str]
     A class that was changed since has another `step` or `reset`.
 
     Raises:
-        ValueError: One of them, or a property that they read, is not that of `kind`.
+        NotKnown: One of them, or a property that they read, is not that of `kind`.
     """
     if given.__mro__[-len(kind.__mro__) :] != kind.__mro__:
-        raise ValueError(
+        raise NotKnown(
             f"env may do something else than its table says: {given.__name__} puts another class "
             f"between {kind.__name__} and its base"
         )
     names = {"step", "reset"}
     for name in ("step", "reset"):
         if not _as_written(kind, name):
-            raise ValueError(_changed(kind, name, kind))
+            raise NotKnown(_changed(kind, name, kind))
         names |= set(vars(kind)[name].__code__.co_names)
     names.discard("render")  # drawing is not sampling
     for name in sorted(names):
         if _found(given, name) is not _found(kind, name):
-            raise ValueError(_changed(given, name, kind))
+            raise NotKnown(_changed(given, name, kind))
     return frozenset(name for name in names if callable(_found(kind, name)))
 
 

@@ -41,7 +41,13 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print what the greedy policies of saved agents are worth."""
-    from nchain_agents.evaluation import EpisodeYardstick, scaled, yardstick
+    from nchain_agents.evaluation import (
+        EpisodeYardstick,
+        ExactYardstick,
+        how_found,
+        scaled,
+        yardstick,
+    )
     from nchain_agents.study.environments import environments, label, parsed
     from nchain_env.checks import integer
 
@@ -52,8 +58,10 @@ def evaluate(
     for path in file:
         model, played = _own(path, choice) if agent is None else _of(agent, path, choice)
         measure = yardstick(played, episodes or 100)
-        judge = measure if episodes is None else EpisodeYardstick(played, episodes)
-        mean, standard_error = judge.worth(model)
+        judge: ExactYardstick | EpisodeYardstick = measure
+        if episodes is not None:
+            judge = EpisodeYardstick(played, episodes, reason="so many were asked for")
+        mean, standard_error = worth = judge.worth(model)
         score = scaled(measure, mean)
         rows.append(
             {
@@ -64,7 +72,8 @@ def evaluate(
                 "return": mean,
                 "standard_error": standard_error,
                 "score": None if math.isnan(score) else score,
-                "exact": not isinstance(judge, EpisodeYardstick),
+                "exact": isinstance(judge, ExactYardstick) and standard_error == 0,
+                "how": how_found(judge, worth),
             }
         )
     if as_json:
@@ -84,7 +93,10 @@ def evaluate(
             f"{row['return']:,.1f} ({how})",
             "-" if row["score"] is None else f"{row['score']:.2f}",
         )
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    for said in dict.fromkeys(f"{row['env']}: {row['how']}" for row in rows):
+        console.print(said, markup=False, highlight=False, soft_wrap=True)
 
 
 def _own(path: Path, choice: EnvChoice | None) -> tuple[Any, Env]:

@@ -50,7 +50,7 @@ def train(
 
     from nchain_agents.agent import Agent
     from nchain_agents.deep import fast_cpu
-    from nchain_agents.evaluation import scaled, yardstick
+    from nchain_agents.evaluation import ExactYardstick, how_found, scaled, yardstick
     from nchain_agents.extras import needed_for
     from nchain_agents.files import whole_file
     from nchain_agents.keras_backend import choose_keras_backend
@@ -108,10 +108,14 @@ def train(
     elif saves:
         model.save(path)
     measure = yardstick(choice.make())
-    mean, standard_error = measure.worth(model)
-    how = "exactly" if standard_error == 0 else f"± {standard_error:,.1f}, by episodes"
+    mean, standard_error = worth = measure.worth(model)
+    exact = isinstance(measure, ExactYardstick) and standard_error == 0
+    how = "exactly" if exact else f"± {standard_error:,.1f}, by episodes"
     said = f"return of an episode: {mean:,.1f} ({how}), score {scaled(measure, mean):.2f}"
     console.print(f"{preset.name} on {choice.label}: {said}", highlight=False)
+    if not exact or measure.how != "computed exactly":
+        said = f"the return is {how_found(measure, worth)}"
+        console.print(said, markup=False, highlight=False, soft_wrap=True)
     said = f"saved to {path}" if saves else f"not saved: {preset.path} has no method save"
     if saves and not _says_its_class(kind):
         env_option = () if env == "NChain-v0" else ("--env", env)

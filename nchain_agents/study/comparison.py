@@ -171,6 +171,7 @@ class Comparison:
             "env": env.id,
             "parameters": env.parameters,
             "exact": isinstance(measure, ExactYardstick),
+            "how": measure.how,
             "optimal_return": _known(measure.optimal),
             "random_return": measure.random,
             "agents": {

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any, NamedTuple
 
+import gymnasium as gym
 from matplotlib.ticker import EngFormatter
 
+from nchain_agents.evaluation import ExactYardstick
 from nchain_agents.study.comparison import TELLING_SEEDS, Comparison
+from nchain_agents.study.environments import EnvChoice
 
 HEADER = (
     "agent",
@@ -28,19 +31,20 @@ class Overview(NamedTuple):
     rows: Sequence[Sequence[str]]  # one an agent, as HEADER
     references: Sequence[Sequence[str]]  # the optimal and the random policy
     note: str
+    remarks: Sequence[str]  # what is particular to the environment, in the note too
 
 
 def overviews(comparison: Comparison) -> list[Overview]:
     """Return one table for each environment."""
     summary, study = comparison.summary, comparison.study
     return [
-        _overview(comparison, section, env.label)
+        _overview(comparison, section, env)
         for section, env in zip(summary.get("envs", [summary]), study.envs, strict=True)
     ]
 
 
-def _overview(comparison: Comparison, section: dict[str, Any], label: str) -> Overview:
-    study = comparison.study
+def _overview(comparison: Comparison, section: dict[str, Any], env: EnvChoice) -> Overview:
+    study, label = comparison.study, env.label
     digits = return_digits(section)
     rows = [
         (
@@ -63,24 +67,42 @@ def _overview(comparison: Comparison, section: dict[str, Any], label: str) -> Ov
     if optimum is None:
         references.pop(0)
     seeds = "1 seed" if study.seeds == 1 else f"{study.seeds} seeds"
-    how = (
-        "computed exactly"
-        if section["exact"]
-        else f"estimated by {study.episodes} episodes, as the environment has no model"
-    )
     few = f", and fewer than {TELLING_SEEDS} never can" if study.seeds < TELLING_SEEDS else ""
     note = (
-        f"return: expected return of an episode of the learned greedy policy, {how}; score: 100 = "
-        f"{best}, 0 = uniformly random; both are interquartile means over the seeds, with the "
-        "score's 95 % bootstrap interval; optimal from: the step from which the policy stays "
-        "optimal for the agent's discount, median of the seeds; vs best: the p-value of a "
+        f"return: expected return of an episode of the learned greedy policy, {section['how']}; "
+        f"score: 100 = {best}, 0 = uniformly random; both are interquartile means over the seeds, "
+        "with the score's 95 % bootstrap interval; optimal from: the step from which the policy "
+        "stays optimal for the agent's discount, median of the seeds; vs best: the p-value of a "
         "permutation test where it is below 5 %, else a tie: the seeds cannot tell the two apart"
         f"{few}"
     )
+    remarks = _remarks(comparison, env)
+    note = "; ".join([note, *remarks])
     failed = sum(failure["env"] == label for failure in comparison.failures)
     if failed:
         note += f"; {failed} of its runs FAILED and are left out"
-    return Overview(f"{label}, {study.steps:,} steps, {seeds}", rows, references, note)
+    return Overview(f"{label}, {study.steps:,} steps, {seeds}", rows, references, note, remarks)
+
+
+def _remarks(comparison: Comparison, env: EnvChoice) -> list[str]:
+    remarks = []
+    limit = env.parameters.get("max_episode_steps")
+    if limit is not None and gym.spec(env.id).max_episode_steps is None:
+        remarks.append(
+            f"an episode is cut off after {limit:,} steps: {env.id} has no time limit of its own"
+        )
+    if isinstance(comparison.yardsticks[env.label], ExactYardstick):
+        recurrent = [
+            results.agent
+            for results in comparison.of_env(env)
+            if any(run.policy is None for run in results.runs)
+        ]
+        if recurrent:
+            remarks.append(
+                f"recurrent, so estimated by {comparison.study.episodes} episodes: "
+                + ", ".join(recurrent)
+            )
+    return remarks
 
 
 def return_digits(section: dict[str, Any]) -> str:

@@ -25,7 +25,7 @@ from nchain_agents.quiet import import_quietly
 from nchain_agents.study.environments import EnvChoice
 from nchain_agents.study.failure import Failure
 from nchain_agents.study.plan import CHECKPOINTS, RunKey, Task
-from nchain_env.mdp import FloatArray
+from nchain_env.mdp import FloatArray, IntArray
 from nchain_env.planning import evaluate_policy, policy_iteration
 
 # The final table of values is kept up to this size.
@@ -52,7 +52,7 @@ class Run:
 
     key: RunKey
     checkpoints: tuple[Checkpoint, ...]
-    policy: list[int] | None  # the final greedy policy, where the environment has a model
+    policy: list[int] | None  # the final greedy policy; None without a model, and if recurrent
     q: list[list[float]] | None  # the final values there, if the agent has any
     failure: str | None  # why it ended early
     seconds: float  # spent in learning, without the evaluations
@@ -132,10 +132,10 @@ class Judge:
         """
         _check_finite(model)
         q_error, optimal = float("nan"), None
-        if self.exact is None:
+        policy = self.policy(model)
+        if self.exact is None or policy is None:
             mean, standard_error = self.yardstick.worth(model)
         else:
-            policy = greedy_policy(model, self.exact.mdp.num_states)
             key = policy.tobytes()
             if key not in self._returns:  # few policies come up, and often
                 self._returns[key] = self.exact.policy_return(policy)
@@ -158,6 +158,10 @@ class Judge:
             q_error=q_error,
             optimal=optimal,
         )
+
+    def policy(self, model: Any) -> IntArray | None:
+        """Return the greedy policy, (S,); None without a model, or of a recurrent agent."""
+        return None if self.exact is None else greedy_policy(model, self.exact.mdp.num_states)
 
     def _answer(self, gamma: float) -> tuple[FloatArray, float]:
         """Return Q* and the largest discounted return from the start."""
@@ -238,10 +242,10 @@ def train(task: Task) -> Run:
                 raise ValueError("learn took no step in the environment it was given")
             look_at_any()
         gamma = _gamma(model)
-        if judge.exact is not None:
-            num_states = judge.exact.mdp.num_states
-            policy = greedy_policy(model, num_states).tolist()
-            values = _table(model, num_states)
+        actions = judge.policy(model)
+        if judge.exact is not None and actions is not None:
+            policy = actions.tolist()
+            values = _table(model, judge.exact.mdp.num_states)
             q = values.tolist() if values is not None and values.size <= _TABLE else None
         env.close()
     except Exception as error:

@@ -60,6 +60,10 @@ class Section:
         self.about: dict[str, Any] = summary.get("envs", [summary])[place]
         self._overview = overview
         self._entries = [entry for entry in comparison.of_env(env) if entry.runs]
+        # Recurrent agents have no policy that could be shown state by state.
+        self._acting = [
+            entry for entry in self._entries if all(run.policy is not None for run in entry.runs)
+        ]
 
     @property
     def table(self) -> Table:
@@ -75,6 +79,11 @@ class Section:
             rows.append([shown[name] for name in header])
         references = [(*row, *[""] * (len(header) - len(row))) for row in self._overview.references]
         return Table(header, rows, references)
+
+    @property
+    def remarks(self) -> list[str]:
+        """What is particular to the environment, in sentences."""
+        return [f"{remark[0].upper()}{remark[1:]}." for remark in self._overview.remarks]
 
     @property
     def headline(self) -> list[str]:
@@ -165,19 +174,25 @@ class Section:
         if self._mdp is None or self._mdp.num_states > policies.SHOWN_STATES:
             return []
         show = policies.arrows if self.is_chain else policies.agreement
-        return show(self._entries, self._optimal) if self._entries else []
+        return show(self._acting, self._optimal) if self._acting else []
 
     @property
     def counted_rows(self) -> list[policies.AgreementRow]:
         """In how many states each agent acts optimally, where they are too many to show."""
         if self._mdp is None or self._mdp.num_states <= policies.SHOWN_STATES:
             return []
-        return policies.counted(self._entries, self._optimal)
+        return policies.counted(self._acting, self._optimal)
 
     @property
     def exact(self) -> bool:
         """Whether the environment has a model, and so exact answers."""
         return self._mdp is not None
+
+    @property
+    def checked(self) -> bool:
+        """Whether the model was checked by steps, as it is not known to be what is sampled."""
+        yardstick = self._comparison.yardsticks[self.label]
+        return isinstance(yardstick, ExactYardstick) and yardstick.checked > 0
 
     @cached_property
     def is_chain(self) -> bool:

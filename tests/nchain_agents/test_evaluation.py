@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from nchain_agents import QLearning, score
-from nchain_agents.evaluation import EpisodeYardstick, yardstick
+from nchain_agents.evaluation import EpisodeYardstick, time_limit, yardstick
+from nchain_env import NChainEnv
 
 
 class Fixed:
@@ -105,6 +106,45 @@ def test_an_environment_that_says_not_what_is_good_or_when_it_ends_has_no_score(
     env.spec = None
     with pytest.raises(ValueError, match="time limit"):
         score(Fixed(0), env)
+
+
+def test_the_time_limit_is_the_smallest_wrapper_the_registered_one_or_the_presets() -> None:
+    wrapped = gym.wrappers.TimeLimit(gym.make("NChain-v0", max_episode_steps=50), 70)
+    assert time_limit(wrapped) == 50
+    assert time_limit(gym.wrappers.TimeLimit(NChainEnv(), 30)) == 30
+    assert time_limit(gym.make("NChain-v0")) == 1000
+    assert time_limit(gym.make("NChain-v0").unwrapped) is None
+    assert time_limit(gym.make("CliffWalking-v1")) == 200
+    assert time_limit(gym.make("CliffWalking-v1", max_episode_steps=30)) == 30
+    assert time_limit(NChainEnv()) is None
+    assert time_limit(gym.make("NChain-v0", max_episode_steps=-1)) is None
+    forward = Fixed(0, 0, 0, 0, 0)
+    short = gym.wrappers.TimeLimit(NChainEnv(), 30)
+    assert score(forward, short) == score(forward, gym.make("NChain-v0", max_episode_steps=30))
+
+
+class Endless(gym.Env[Any, Any]):
+    """Never ends of itself."""
+
+    def __init__(self) -> None:
+        self.observation_space = self.action_space = gym.spaces.Discrete(2)
+
+    def reset(self, *, seed: int | None = None, **_: Any) -> Any:
+        super().reset(seed=seed)
+        return 0, {}
+
+    def step(self, action: int) -> Any:
+        return 0, 1.0, False, False, {}
+
+
+def test_episodes_without_a_time_limit_do_not_go_on_for_ever() -> None:
+    with pytest.raises(ValueError, match=r"time limit, .* an episode went on for 100,000 steps"):
+        EpisodeYardstick(Endless(), 2).worth(Fixed(1, 1))
+    env = Endless()
+    env.spec = gym.envs.registration.EnvSpec("Endless-v0", max_episode_steps=40)
+    assert EpisodeYardstick(env, 2).worth(Fixed(1, 1)) == (40.0, 0.0)
+    env.spec = gym.envs.registration.EnvSpec("CliffWalking-v1")  # as the presets have it
+    assert EpisodeYardstick(env, 2).worth(Fixed(1, 1)) == (200.0, 0.0)
 
 
 def test_sb3_evaluates_our_agents() -> None:

@@ -14,6 +14,7 @@ from gymnasium.wrappers import OrderEnforcing, RecordEpisodeStatistics, TimeLimi
 from nchain_agents import PosteriorSampling, QLearning
 from nchain_agents.model_env import ModelEnv, known_table
 from nchain_env import NChainEnv, TabularMDP, chain_mdp
+from nchain_env.planning import policy_iteration
 
 pytest.importorskip("numba", reason="needs the agents extra")
 
@@ -30,7 +31,7 @@ class Toll(FrozenLakeEnv):
     """Each step costs 0.1."""
 
     def step(self, a: Any) -> Any:
-        reached, reward, terminated, truncated, info = super().step(a)
+        reached, reward, terminated, truncated, info = super().step(a)  # type: ignore[no-untyped-call]
         return reached, reward - 0.1, terminated, truncated, info
 
 
@@ -69,7 +70,7 @@ class Between(gym.Env[Any, Any]):
         raise NotImplementedError
 
 
-class Interposed(FrozenLakeEnv, Between):
+class Interposed(FrozenLakeEnv, Between):  # type: ignore[misc]
     """Another class's reset is what `super().reset` means."""
 
 
@@ -120,7 +121,7 @@ def test_what_does_not_surely_sample_its_table_is_stepped(make: Any, named: str)
         lambda: QLearning(make(), compiled=True),
         lambda: PosteriorSampling(make(), rewards="known"),
     ):
-        with pytest.raises(ValueError, match="^env") as told:
+        with pytest.raises(ValueError, match=r"^env") as told:
             refused()
         assert named in str(told.value)
 
@@ -134,8 +135,6 @@ def test_a_taxed_chain_is_learned_with_its_tax() -> None:
     mdp = chain_mdp()
     reward = mdp.reward - 5.0 * (np.arange(2) == 0)[None, :, None]
     taxed = TabularMDP(mdp.next_state, mdp.probability, reward, mdp.terminated, mdp.initial)
-    from nchain_env.planning import policy_iteration
-
     policy, _ = policy_iteration(taxed, 0.95)
     actions, _ = agent.predict(np.arange(5), deterministic=True)
     assert policy[0] == 1
@@ -143,7 +142,7 @@ def test_a_taxed_chain_is_learned_with_its_tax() -> None:
 
 
 class Drawn(NChainEnv):
-    """Says more of itself, draws itself otherwise, and is a longer chain: nothing of this counts."""
+    """Says other things of itself and draws itself otherwise, but samples its `mdp`."""
 
     def __init__(self) -> None:
         super().__init__(n=7)
@@ -178,7 +177,7 @@ def test_ours_and_toy_texts_are_known(make: Any) -> None:
     env = make()
     mdp = known_table(env)
     told = env.unwrapped.mdp.P if isinstance(env.unwrapped, NChainEnv) else env.unwrapped.P
-    assert mdp.P == told
+    assert told == mdp.P
     stepped, compiled = (QLearning(make(), seed=3, compiled=how) for how in (False, True))
     stepped.learn(2_000)
     compiled.learn(2_000)
@@ -209,7 +208,7 @@ def test_a_chain_given_another_table_samples_that_from_then_on() -> None:
 
 
 def test_a_function_put_over_toy_texts_class_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    step = FrozenLakeEnv.step
+    step: Any = FrozenLakeEnv.step
 
     @functools.wraps(step)
     def shaped(self: Any, a: Any) -> Any:
@@ -232,13 +231,14 @@ def test_a_fickle_passenger_is_not_in_the_table() -> None:
 def test_what_is_drawn_is_known_but_must_be_stepped() -> None:
     env = gym.make("FrozenLake-v1", render_mode="ansi")
     assert known_table(env).num_states == 16
-    with pytest.raises(ValueError, match="^env has a render mode, and what is not stepped is not"):
+    with pytest.raises(ValueError, match=r"^env has a render mode, and what is not stepped is not"):
         ModelEnv(env)
 
 
 def test_the_place_is_saved_only_where_the_environment_is_known(tmp_path: Path) -> None:
-    gym.register("Toll-v0", Toll, max_episode_steps=100)
-    gym.register("Plain-v0", FrozenLakeEnv, max_episode_steps=100)
+    kinds: dict[str, Any] = {"Toll-v0": Toll, "Plain-v0": FrozenLakeEnv}
+    for name, kind in kinds.items():
+        gym.register(name, kind, max_episode_steps=100)
     try:
         for name, goes_on in (("Toll-v0", False), ("Plain-v0", True)):
             agent = QLearning(name, seed=5, compiled=False, epsilon=1.0)

@@ -12,11 +12,16 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from nchain_agents import QLearning, compare
+from nchain_agents import QLearning, compare, score
 from nchain_agents.presets import Preset, presets_for
 from nchain_agents.presets import custom as plug_ins
+from nchain_agents.study.compare import plan
 from nchain_agents.study.comparison import Comparison
 from nchain_agents.study.environments import environments, parsed
+from nchain_agents.study.page import write_page
+from nchain_agents.study.report import as_markdown
+from nchain_agents.study.run import train
+from nchain_env import NChainEnv
 
 pd = pytest.importorskip("pandas", reason="needs the dev extra")
 
@@ -144,8 +149,17 @@ def test_what_hangs_crashes_or_diverges_is_a_reported_failure() -> None:
 
 
 class Single(Fixed):
+    """Takes one observation at a time."""
+
     def predict(self, observation: Any, *, deterministic: bool = False) -> tuple[Any, Any]:
-        return 0, None
+        return [self.action, self.action][int(observation) % 2], None
+
+
+class Double(Fixed):
+    """Gives two actions, whatever it is asked."""
+
+    def predict(self, observation: Any, *, deterministic: bool = False) -> tuple[Any, Any]:
+        return np.zeros(2), None
 
 
 class Renamed(Fixed):
@@ -154,8 +168,11 @@ class Renamed(Fixed):
 
 
 def test_what_learn_and_predict_must_take_is_said() -> None:
-    (failure,) = compare([Single], seeds=1, steps=20, jobs=1).failures
-    assert "predict must take a batch of observations" in failure["failure"]
+    found = compare([Single, Double], seeds=1, steps=20, jobs=1)
+    (failure,) = found.failures
+    assert failure["agent"] == "Double"
+    assert "predict must take an observation, or a batch of them" in failure["failure"]
+    assert found.runs[0].failure is None
     with pytest.raises(ValueError, match=r"Renamed.learn must take total_timesteps$"):
         compare([Renamed])
 
@@ -269,6 +286,81 @@ def test_toy_text_without_a_time_limit_gets_that_of_its_presets() -> None:
     found = compare("q-learning", "CliffWalking-v1", seeds=1, steps=20_000)
     assert found.study.envs[0].label == "CliffWalking-v1 max_episode_steps=200"
     assert found.results[-1]["return"] == -13  # the shortest way along the cliff
+    said = "an episode is cut off after 200 steps: CliffWalking-v1 has no time limit of its own"
+    assert said in as_markdown(found)
+    # score has the same rule
+    way = Path13()
+    assert score(way, "CliffWalking-v1") == score(way, found.study.envs[0].make())
+    assert score(way, "CliffWalking-v1") == pytest.approx(100)
+    chain = compare("q-learning", seeds=1, steps=100)
+    assert "time limit" not in as_markdown(chain)
+
+
+class Path13:
+    """Up, along the cliff, and down."""
+
+    def predict(self, observation: Any, *, deterministic: bool = False) -> tuple[Any, Any]:
+        up, right, down = 0, 1, 2
+        rows = np.full(48, right)
+        rows[36], rows[35] = up, down
+        return rows[observation], None
+
+
+class TaxedChain(NChainEnv):
+    """Going forward costs 5, which its table does not say."""
+
+    def step(self, action: int) -> tuple[int, float, bool, bool, dict[str, Any]]:
+        reached, reward, terminated, truncated, info = super().step(action)
+        return reached, reward - 5 * (action == 0), terminated, truncated, info
+
+
+class Renumbered(NChainEnv):
+    """Does what its table says, but by a `step` of its own."""
+
+    def step(self, action: int) -> tuple[int, float, bool, bool, dict[str, Any]]:
+        return super().step(action)
+
+
+def test_what_an_environment_does_counts_and_not_what_its_table_says(tmp_path: Path) -> None:
+    kinds: dict[str, Any] = {"Taxed-v0": TaxedChain, "Renumbered-v0": Renumbered}
+    for name, kind in kinds.items():
+        gym.register(name, kind, max_episode_steps=1000)
+    try:
+        # in this process: the classes are of this module only
+        taxed, same, plain = (
+            Comparison.of(study, {task.key: train(task) for task in study.tasks})
+            for study in (
+                plan(
+                    ["q-learning"],
+                    name,
+                    parameters=None,
+                    sweep=None,
+                    seeds=1,
+                    steps=2_000,
+                    episodes=10,
+                )
+                for name in ("Taxed-v0", "Renumbered-v0", "NChain-v0")
+            )
+        )
+        assert not taxed.failures
+        assert not same.failures
+        assert taxed.summary["exact"] is False
+        assert "by 10 episodes, as its model does not describe it: action 0" in as_markdown(taxed)
+        assert taxed.results[-1]["standard_error"] > 0
+        assert taxed.runs[0].policy is None
+        # stepped and compiled learning give the same, and so do the table and the check of it
+        assert same.summary["exact"] is True
+        assert same.results[-1]["return"] == plain.results[-1]["return"]
+        said = "computed exactly on the model, with which 2,000 steps agreed"
+        assert said in as_markdown(same)
+        write_page(tmp_path / "report.html", same)
+        assert said in (tmp_path / "report.html").read_text()
+        write_page(tmp_path / "report.html", taxed)
+        assert (
+            "as its model does not describe it: action 0" in (tmp_path / "report.html").read_text()
+        )
+    finally:
+        del gym.registry["Taxed-v0"], gym.registry["Renumbered-v0"]
 
 
 def test_a_table_learner_where_there_are_no_states_fails_with_the_reason() -> None:

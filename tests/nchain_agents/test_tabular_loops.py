@@ -327,21 +327,23 @@ def test_a_table_of_another_size_than_the_spaces_is_not_compiled(states: int, ac
 def test_an_environment_that_is_not_known_to_sample_its_table_is_stepped_or_refused() -> None:
     class Elsewhere(gym.Env[int, int]):
         def __init__(self) -> None:
-            self._env = Tabular(chain_mdp())
+            self._env: Any = Tabular(chain_mdp())
             self.P, self.initial_state_distrib = self._env.P, self._env.initial_state_distrib
             self.observation_space = self._env.observation_space
             self.action_space = self._env.action_space
 
-        def reset(self, **options: Any) -> tuple[int, dict[str, Any]]:
+        def reset(self, **options: Any) -> Any:
             return self._env.reset(**options)
 
-        def step(self, action: int) -> tuple[int, float, bool, bool, dict[str, Any]]:
+        def step(self, action: int) -> Any:
             return self._env.step(action)
 
     agents = (QLearning(Tabular(chain_mdp()), seed=2), QLearning(Elsewhere(), seed=2))
     known, elsewhere = (agent.learn(500).q for agent in agents)
     np.testing.assert_array_equal(known, elsewhere)
-    with pytest.raises(ValueError, match=r"^env must be known to sample its table, .* Elsewhere is"):
+    with pytest.raises(
+        ValueError, match=r"^env must be known to sample its table, .* Elsewhere is"
+    ):
         QLearning(Elsewhere(), seed=2, compiled=True)
 
 

@@ -450,7 +450,8 @@ class TestEnvironments:
         with pytest.raises(ValueError, match=r"^env must") as caught:
             TabularMDP.from_env(gym.make(env_id))
         assert str(caught.value) == (
-            f"env must have a model, toy-text's `P` and `initial_state_distrib`; {name} has no `P`, "
+            "env must have a model, toy-text's `P` and `initial_state_distrib`; "
+            f"{name} has no `P`, "
             "P[state][action] = [(probability, next_state, reward, terminated), ...]"
         )
 
