@@ -2,17 +2,21 @@
 
 import sys
 
+from nchain_agents.signals import stopped_by_signals
+
 
 def main() -> None:
     """Run the command line, or say what it needs."""
-    try:
-        import rich  # noqa: F401
-        import typer  # noqa: F401
-    except ModuleNotFoundError as missing:
-        sys.exit(f"nchain: the command line needs {missing.name}: pip install 'nchain-env[agents]'")
-    from nchain_agents.cli import run
+    with stopped_by_signals():
+        try:
+            import rich  # noqa: F401
+            import typer  # noqa: F401
+        except ModuleNotFoundError as missing:
+            needs = f"the command line needs {missing.name}: pip install 'nchain-env[agents]'"
+            sys.exit(f"nchain: {needs}")
+        from nchain_agents.cli import run
 
-    run()
+        run()
 
 
 if __name__ == "__main__":

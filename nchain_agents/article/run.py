@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
-from multiprocessing import get_context
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from nchain_agents.article import networks, published
+from nchain_agents.article.parts import Parts
 from nchain_agents.article.tables import (
     VERSIONS,
     Advance,
@@ -23,7 +24,10 @@ from nchain_agents.article.tables import (
 )
 from nchain_agents.deep import fast_cpu
 from nchain_agents.presets import problem
-from nchain_agents.quiet import ONE_CORE, import_quietly
+from nchain_agents.quiet import import_quietly
+from nchain_agents.study.pool import Pool
+
+T = TypeVar("T")
 
 # Told what begins and how long it is; gives what is to be told how much of it is done.
 Track = Callable[[str, int], Advance]
@@ -100,9 +104,13 @@ class _Task:
     function: Callable[..., networks.Run]
     arguments: tuple[Any, ...]
 
+    def part(self, backend: str) -> tuple[Any, ...]:
+        """Return all that its run depends on."""
+        return self.experiment, self.version, self.function.__name__, self.arguments, backend
+
 
 def reproduce(
-    scale: Scale, seed: int, jobs: int, backend: str | None, track: Track
+    scale: Scale, seed: int, jobs: int, backend: str | None, track: Track, parts: Parts
 ) -> Reproduction:
     """Run all experiments.
 
@@ -112,19 +120,48 @@ def reproduce(
         jobs: How many agents learn at a time; their number changes nothing else.
         backend: Keras's backend; None leaves out the networks.
         track: Told what begins.
+        parts: Has the parts that were finished before, and keeps those that are finished now.
+
+    Raises:
+        RuntimeError: A training failed.
     """
-    tournaments = {}
-    for version, makers in VERSIONS.items():
-        advance = track(f"tournament, {version}", scale.rounds)
-        tournaments[version] = tournament(
-            makers, scale.rounds, seed=seed, jobs=jobs, advance=advance
+
+    def part(
+        name: str, total: int, depends: tuple[Any, ...], kind: type[T], make: Callable[[Advance], T]
+    ) -> T:
+        advance, what = track(name, total), (name, total, *depends)
+        found = parts.find(what, kind)
+        if found is not None:
+            advance(total)
+            return found
+        made = make(advance)
+        parts.keep(what, made)
+        return made
+
+    tournaments = {
+        version: part(
+            f"tournament, {version}",
+            scale.rounds,
+            (seed,),
+            Tournament,
+            lambda advance, makers=makers: tournament(
+                makers, scale.rounds, seed=seed, jobs=jobs, advance=advance
+            ),
         )
-    advance = track("time limit", scale.time_limits)
-    limits = time_limit(scale.time_limits, max(int(100 * scale.share), 1), seed, advance)
+        for version, makers in VERSIONS.items()
+    }
+    episodes = max(int(100 * scale.share), 1)
+    limits = part(
+        "time limit",
+        scale.time_limits,
+        (episodes, seed),
+        TimeLimit,
+        lambda advance: time_limit(scale.time_limits, episodes, seed, advance),
+    )
     results: dict[str, Runs] = {"chain": {}, "cartpole": {}, "grid world": {}}
     if backend is not None:
         tasks = _tasks(scale, seed)
-        for task, run in zip(tasks, _train(tasks, jobs, backend, track), strict=True):
+        for task, run in zip(tasks, _train(tasks, jobs, backend, track, parts), strict=True):
             runs = results[task.experiment]
             runs[task.version] = (*runs.get(task.version, ()), run)
     return Reproduction(scale, seed, backend, tournaments, limits, *results.values())
@@ -163,27 +200,31 @@ def _tasks(scale: Scale, seed: int) -> list[_Task]:
     return tasks
 
 
-def _train(tasks: list[_Task], jobs: int, backend: str, track: Track) -> list[networks.Run]:
-    """Return the run of each task; each is done in a new process, with one core to itself."""
+def _train(
+    tasks: list[_Task], jobs: int, backend: str, track: Track, parts: Parts
+) -> list[networks.Run]:
+    """Return the run of each task; each is done in a process of its own, with one core."""
     advance = track(f"networks, on {backend}", sum(task.steps for task in tasks))
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        # the long ones first: then no core waits for another at the end
-        submitted = {
-            pool.submit(_on_backend, backend, tasks[i]): tasks[i]
-            for i in sorted(range(len(tasks)), key=lambda i: -tasks[i].steps)
-        }
-        try:
-            for done in as_completed(submitted):
-                done.result()  # an error ends it all now, not at the end
-                advance(submitted[done].steps)
-        finally:
-            pool.shutdown(cancel_futures=True)
-    runs = {id(task): done.result() for done, task in submitted.items()}
-    return [runs[id(task)] for task in tasks]
+    runs = {i: parts.find(task.part(backend), networks.Run) for i, task in enumerate(tasks)}
+    advance(sum(tasks[i].steps for i, run in runs.items() if run is not None))
+    # the long ones first: then no core waits for another at the end
+    left = sorted((i for i in runs if runs[i] is None), key=lambda i: -tasks[i].steps)
+    pool = Pool(jobs, environment={"KERAS_BACKEND": backend})
+    calls = [partial(_quietly, tasks[i]) for i in left]
+    with closing(pool.map_unordered(calls)) as results:
+        for place, run in results:
+            task = tasks[left[place]]
+            if not isinstance(run, networks.Run):
+                raise RuntimeError(
+                    f"{task.experiment}, {task.version}: {run.reason}\n{run.traceback or ''}"
+                )
+            parts.keep(task.part(backend), run)
+            runs[left[place]] = run
+            advance(task.steps)
+    return [run for run in runs.values() if run is not None]
 
 
-def _on_backend(backend: str, task: _Task) -> networks.Run:
-    os.environ.update(ONE_CORE, KERAS_BACKEND=backend)
+def _quietly(task: _Task) -> networks.Run:
     # Keras imports TensorFlow, where it is installed, whatever its backend
     import_quietly(name for name in ("keras", "tensorflow") if find_spec(name) is not None)
     fast_cpu()

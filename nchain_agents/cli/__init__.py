@@ -39,7 +39,7 @@ def run() -> None:
     try:
         code = app(standalone_mode=False)
         if code == _INTERRUPTED:
-            print("nchain: stopped", file=sys.stderr)
+            raise KeyboardInterrupt
         sys.exit(code or 0)
     except (ValueError, OSError, ModuleNotFoundError, typer.TyperException) as error:
         # only the formatted message of a parse error names the option, or those like it

@@ -29,7 +29,8 @@ def reproduce(
     """Reproduce the articles that made NChain known, beside their figures and the exact answer.
 
     The networks run on Keras's JAX backend where JAX is installed, else on TensorFlow, which takes
-    longer; the environment variable KERAS_BACKEND chooses.
+    longer; the environment variable KERAS_BACKEND chooses. Finished parts are kept: stopped in
+    between, the same command goes on with the rest.
     """
     from dataclasses import replace
 
@@ -48,6 +49,7 @@ def reproduce(
             command += f" --{name} {value}"
 
     from nchain_agents.article import page, pictures, run
+    from nchain_agents.article.parts import Parts
     from nchain_agents.article.tables import Advance
     from nchain_agents.keras_backend import keras_backend
     from nchain_agents.study import files
@@ -73,7 +75,8 @@ def reproduce(
             task = progress.add_task(what, total=total)
             return lambda done: progress.advance(task, done)
 
-        result = run.reproduce(scale, seed, jobs or os.cpu_count() or 1, backend, track)
+        parts = Parts(out / "unfinished")
+        result = run.reproduce(scale, seed, jobs or os.cpu_count() or 1, backend, track, parts)
 
     data = {"command": command, **page.as_data(result)}
     text = json.dumps(data, indent=2, allow_nan=False)
@@ -81,6 +84,7 @@ def reproduce(
     drawn = pictures.draw(out, result)
     markdown = page.as_markdown(result, command)
     files.write_text(out / "reproduce.md", markdown)
+    parts.delete()
     if as_json:
         print(json.dumps(data))
         return
