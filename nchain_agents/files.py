@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import platform
+import re
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+# In the names of files that are not whole yet, before the process: a folder may be shared.
+_HERE = f"nchain-{hashlib.sha256(platform.node().encode()).hexdigest()[:8]}"
+_PARTIAL = re.compile(rf"\..*\.{_HERE}-(\d+)-[0-9a-f]{{16}}(\.[^.]*)?")
 
 
 @contextmanager
@@ -14,7 +22,9 @@ def whole_file(path: Path) -> Iterator[Path]:
 
     The file has the permissions that the umask leaves, as any that `open` makes.
     """
-    partial = path.with_name(f".{path.stem}.{secrets.token_hex(8)}{path.suffix}")
+    remove_abandoned(path.parent)
+    made_by = f"{_HERE}-{os.getpid()}-{secrets.token_hex(8)}"
+    partial = path.with_name(f".{path.stem}.{made_by}{path.suffix}")
     partial.touch(mode=0o666, exist_ok=False)
     try:
         yield partial
@@ -22,3 +32,24 @@ def whole_file(path: Path) -> Iterator[Path]:
     except BaseException:
         partial.unlink()
         raise
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove what `whole_file` had begun in processes of this machine that were killed."""
+    with suppress(OSError):
+        for name in os.listdir(folder):
+            found = _PARTIAL.fullmatch(name)
+            if found and not _alive(int(found[1])):
+                (folder / name).unlink(missing_ok=True)
+
+
+def _alive(process: int) -> bool:
+    if os.name != "posix":  # elsewhere only a signal that ends it would tell
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -46,8 +46,9 @@ class Parts:
         if self._folder is None:
             return None
         try:
-            with np.load(self._file(self._folder, what), allow_pickle=False) as file:
-                return kind(**{name: _value(file[name]) for name in file.files})
+            with self._file(self._folder, what).open("rb") as file:
+                arrays = np.load(file, allow_pickle=False)
+                return kind(**{name: _value(arrays[name]) for name in arrays.files})
         except (OSError, EOFError, ValueError, zipfile.BadZipFile):  # not there, or not whole
             return None
 

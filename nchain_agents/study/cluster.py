@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import queue
 import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -19,9 +21,9 @@ from nchain_agents.study.worker import isolated
 
 T = TypeVar("T")
 
-# In seconds: how long an answer of the scheduler may take, how often the cluster is looked at, when
-# and how often a line says what is waited for.
-_ANSWER, _LOOK, _FIRST_LINE, _NEXT_LINE = 5.0, 1.0, 15.0, 30.0
+# In seconds: how long an answer of the scheduler may take, and a farewell; how often the cluster is
+# looked at; when and how often a line says what is waited for.
+_ANSWER, _CLOSING, _LOOK, _FIRST_LINE, _NEXT_LINE = 5.0, 3.0, 1.0, 15.0, 30.0
 # How often a call is made again whose worker cannot begin an interpreter.
 _RETRIES = 3
 
@@ -73,6 +75,8 @@ def _work(
     settings: Settings,
     answers: Answers,
 ) -> None:
+    log = logging.getLogger("distributed.client")  # prints tracebacks of lost connections
+    disabled, log.disabled = log.disabled, True
     try:
         with asyncio.Runner(loop_factory=lambda: loop) as runner:
             runner.run(_Study(calls, settings, answers).make())
@@ -80,6 +84,8 @@ def _work(
         pass
     except BaseException as error:
         answers.put(error)
+    finally:
+        log.disabled = disabled
 
 
 def _cancel_all() -> None:
@@ -148,18 +154,26 @@ class _Study:
     async def _connected(self) -> Any:
         from distributed import Client
 
-        address = self._settings.scheduler
         while True:
-            # the client's own time limit does not hold where a port takes and does not answer
             client = Client(
-                address, asynchronous=True, set_as_default=False, timeout=_ANSWER, name="nchain"
+                self._settings.scheduler,
+                asynchronous=True,
+                set_as_default=False,
+                timeout=_ANSWER,
             )
+            # its own time limit does not hold where a port takes connections and says nothing
+            begun = asyncio.ensure_future(asyncio.wait_for(client, _ANSWER))
             try:
-                return await asyncio.wait_for(client, _ANSWER)
-            except (OSError, TimeoutError):
-                await _close(client)
-                self._patience.wait(f"waiting for a scheduler that answers at {address}")
-                await asyncio.sleep(_LOOK)
+                while not begun.done():
+                    await asyncio.wait([begun], timeout=_LOOK)
+                    self._missing("a scheduler that answers at")
+                with suppress(OSError):
+                    return begun.result()
+            finally:
+                begun.cancel()
+                if client.status != "running":
+                    await _close(client)
+            await asyncio.sleep(_LOOK)
 
     async def _make_with(self, client: Any) -> None:
         """Make calls until none is left.
@@ -211,7 +225,10 @@ class _Study:
         given = sent, self._settings.time_limit, self._settings.environment
         try:
             answer = await client.submit(isolated, *given, pure=False, retries=_RETRIES)
-        except asyncio.CancelledError:  # by the client where it has lost its scheduler
+        except (
+            asyncio.CancelledError,
+            CancelledError,
+        ):  # by the client where it has lost its scheduler
             finished.put_nowait((i, _LostError()))
         except Exception as error:
             finished.put_nowait((i, Failure.of(error, "its worker failed: ")))
@@ -220,18 +237,22 @@ class _Study:
 
     async def _look(self, client: Any) -> None:
         """Note whether there are workers."""
-        address = self._settings.scheduler
         try:
             workers = await asyncio.wait_for(client.scheduler.ncores(), _ANSWER)
-        except (OSError, TimeoutError):
-            self._patience.wait(f"waiting for an answer of the scheduler at {address}")
+        except OSError:  # or TimeoutError, which is one
+            self._missing("an answer of the scheduler at")
         else:
             if workers:
                 self._patience.over()
             else:
-                self._patience.wait(f"waiting for workers of the scheduler at {address}")
+                self._missing("workers of the scheduler at")
+
+    def _missing(self, what: str) -> None:
+        self._patience.wait(f"waiting for {what} {self._settings.scheduler}")
 
 
 async def _close(client: Any) -> None:
-    with suppress(OSError, TimeoutError, asyncio.CancelledError):
-        await asyncio.wait_for(client.close(), _ANSWER)
+    try:
+        await asyncio.wait_for(client.close(), _CLOSING)
+    except (OSError, asyncio.CancelledError):
+        client.status = "closed"  # so that it does not try again when it is deleted

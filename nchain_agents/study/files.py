@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from nchain_agents.files import whole_file
+from nchain_agents.files import remove_abandoned, whole_file
 from nchain_agents.study.comparison import Comparison
 
 
@@ -21,7 +21,7 @@ def prepare(out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out):
-            pass
+            remove_abandoned(out)
     except OSError as error:
         raise ValueError(f"out must be a folder to write to, got {out}: {error.strerror}") from None
 

@@ -1,7 +1,10 @@
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from functools import partial
 from math import comb
 from pathlib import Path
@@ -13,8 +16,9 @@ import pytest
 from scipy.stats import binomtest, fisher_exact
 
 from nchain_agents import RewardSum, cli, keras_backend
-from nchain_agents.article import chance, networks, published, tables
+from nchain_agents.article import chance, networks, published, run, tables
 from nchain_agents.article.learners import TutorialQLearning
+from nchain_agents.article.parts import Parts
 from nchain_agents.article.wrappers import TerminationAsTruncation, TruncationAsTermination
 from nchain_agents.tabular import q_learning
 from nchain_env.mdp import TabularMDP
@@ -290,12 +294,136 @@ def test_a_quick_run_writes_everything(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_number_of_jobs_changes_nothing(tmp_path: Path) -> None:
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
+def test_neither_the_number_of_jobs_nor_an_interruption_changes_anything(tmp_path: Path) -> None:
     pytest.importorskip("keras", reason="needs the keras or the jax extra")
-    for jobs in ("1", "2"):
-        reproduced(tmp_path / jobs, "--rounds", "3", "--jobs", jobs, "--seed", "5")
+    options = ("--rounds", "3", "--seed", "5")
+    reproduced(tmp_path / "1", *options, "--jobs", "1")
+    out, mark = tmp_path / "2", f"{tmp_path.name}-{os.getpid()}"
+    command = [sys.executable, "-m", "nchain_agents", "reproduce", "--quick", *options]
+    with subprocess.Popen(
+        [*command, "--jobs", "2", "--out", str(out)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "NCHAIN_MARK": mark},
+        text=True,
+    ) as process:
+        # 4 parts come before the networks
+        assert eventually(lambda: len([*out.glob("unfinished/[!.]*")]) >= 6)
+        sent = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+        assert time.monotonic() - sent < 10  # 2 s where the machine is not busy
+    assert process.returncode == 128 + signal.SIGINT
+    assert said.endswith("nchain: stopped\n")
+    assert eventually(lambda: not marked(mark))
+    kept = [*out.glob("unfinished/*")]
+    assert 6 <= len(kept) < 20
+    reproduced(out, *options, "--jobs", "2")
+    assert sorted(os.listdir(tmp_path / "1")) == sorted(os.listdir(out))
     for name in os.listdir(tmp_path / "1"):
-        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
+        assert (tmp_path / "1" / name).read_bytes() == (out / name).read_bytes()
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 300) -> bool:
+    end = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def marked(mark: str) -> list[str]:
+    """Return the processes that have a mark in their environment."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark.encode() in (folder / "environ").read_bytes():
+                found.append(folder.name)
+        except OSError:  # it has ended, or is another user's
+            continue
+    return found
+
+
+def played(rounds: int, q: Any) -> tables.Tournament:
+    names = tuple(published.TABLES)
+    rewards = np.arange(rounds * 3, dtype=np.float64).reshape(rounds, 3)
+    return tables.Tournament(names, np.full((rounds, 3, 5, 2), q), rewards, rewards / 3)
+
+
+def test_parts_come_back_as_they_were(tmp_path: Path) -> None:
+    what = ("tournament", "as written", 2, 0)
+    folder = tmp_path / "unfinished"
+    Parts(folder).keep(what, played(2, 1 / 3))
+    found = Parts(folder).find(what, tables.Tournament)
+    assert found is not None
+    assert found.names == tuple(published.TABLES)
+    assert (found.q == 1 / 3).all()
+    assert (found.returns == played(2, 0).returns).all()
+    # a single float and its precision come back, too
+    trained = networks.Run(7, np.array([1.5]), np.array([[0.1]], dtype=np.float32), float("inf"))
+    Parts(folder).keep(("chain", 7), trained)
+    again = Parts(folder).find(("chain", 7), networks.Run)
+    assert again is not None
+    assert (type(again.steps), again.steps, again.result) == (int, 7, float("inf"))
+    assert again.q.dtype == np.float32
+    assert again.q.tolist() == trained.q.tolist()
+
+
+@pytest.mark.parametrize("other", [1, 2, 3])
+def test_parts_of_other_settings_are_not_found(other: int, tmp_path: Path) -> None:
+    what: list[Any] = ["tournament", "as written", 2, 0]
+    Parts(tmp_path).keep(what, played(2, 0))
+    what[other] = 9 if other > 1 else "scaled reward"
+    assert Parts(tmp_path).find(what, tables.Tournament) is None
+
+
+def test_a_part_that_is_not_whole_is_none_and_only_parts_are_deleted(tmp_path: Path) -> None:
+    parts = Parts(tmp_path / "unfinished")
+    parts.keep(("a",), played(2, 0))
+    (file,) = (tmp_path / "unfinished").iterdir()
+    for size in (0, 10, file.stat().st_size - 5):
+        file.write_bytes(file.read_bytes()[:size])
+        assert parts.find(("a",), tables.Tournament) is None
+        parts.keep(("a",), played(2, 0))
+    (tmp_path / "unfinished" / "mine.txt").touch()
+    parts.delete()
+    assert os.listdir(tmp_path / "unfinished") == ["mine.txt"]
+
+
+def test_a_reproduction_goes_on_from_its_parts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made: list[int] = []
+
+    def counted(makers: Any, rounds: int, advance: Any, **settings: Any) -> Any:
+        if len(made) == 2:
+            made.append(rounds)
+            raise KeyboardInterrupt
+        made.append(rounds)
+        advance(rounds)
+        return played(rounds, len(made))
+
+    shown: dict[str, int] = {}
+
+    def track(name: str, total: int) -> Any:
+        shown[name] = -total
+
+        def advance(done: int) -> None:
+            shown[name] += done
+
+        return advance
+
+    monkeypatch.setattr(run, "tournament", counted)
+    scale = run.Scale(rounds=2, share=0.01, time_limits=1)
+    arguments: Any = (scale, 0, 1, None, track)
+    with pytest.raises(KeyboardInterrupt):
+        run.reproduce(*arguments, Parts(tmp_path))
+    result = run.reproduce(*arguments, Parts(tmp_path))
+    assert len(made) == 4  # two, the interrupted one, and only that again
+    assert [found.q[0, 0, 0, 0] for found in result.tournaments.values()] == [1, 2, 4]
+    assert set(shown.values()) == {0}
 
 
 def test_without_keras_the_networks_are_left_out(
