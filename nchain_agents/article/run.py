@@ -16,6 +16,7 @@ from nchain_agents.article.parts import Parts
 from nchain_agents.article.tables import (
     VERSIONS,
     Advance,
+    Maker,
     TimeLimit,
     Tournament,
     time_limit,
@@ -137,16 +138,13 @@ def reproduce(
         parts.keep(what, made)
         return made
 
-    tournaments = {
-        version: part(
-            f"tournament, {version}",
-            scale.rounds,
-            (seed,),
-            Tournament,
-            lambda advance, makers=makers: tournament(
-                makers, scale.rounds, seed=seed, jobs=jobs, advance=advance
-            ),
+    def rounds(makers: dict[str, Maker]) -> Callable[[Advance], Tournament]:
+        return lambda advance: tournament(
+            makers, scale.rounds, seed=seed, jobs=jobs, advance=advance
         )
+
+    tournaments = {
+        version: part(f"tournament, {version}", scale.rounds, (seed,), Tournament, rounds(makers))
         for version, makers in VERSIONS.items()
     }
     episodes = max(int(100 * scale.share), 1)

@@ -116,10 +116,7 @@ class _Patience:
             self._since, self._next_line = now, now + _FIRST_LINE
         waited = now - self._since
         if waited >= self.limit:
-            raise TimeoutError(
-                f"{what}, for {waited:.0f} s; cluster_timeout is {self.limit:g} s, and finished "
-                "runs are kept"
-            )
+            raise TimeoutError(f"gave up {what} after {waited:.0f} s, the cluster_timeout")
         if now >= self._next_line:
             self._next_line += _NEXT_LINE
             said = f"{what}, for {waited:.0f} s; this ends after {self.limit:g} s"

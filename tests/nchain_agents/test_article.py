@@ -417,10 +417,10 @@ def test_a_reproduction_goes_on_from_its_parts(
 
     monkeypatch.setattr(run, "tournament", counted)
     scale = run.Scale(rounds=2, share=0.01, time_limits=1)
-    arguments: Any = (scale, 0, 1, None, track)
+    reproduce = partial(run.reproduce, scale, 0, 1, None, track)
     with pytest.raises(KeyboardInterrupt):
-        run.reproduce(*arguments, Parts(tmp_path))
-    result = run.reproduce(*arguments, Parts(tmp_path))
+        reproduce(Parts(tmp_path))
+    result = reproduce(Parts(tmp_path))
     assert len(made) == 4  # two, the interrupted one, and only that again
     assert [found.q[0, 0, 0, 0] for found in result.tournaments.values()] == [1, 2, 4]
     assert set(shown.values()) == {0}
