@@ -88,10 +88,12 @@ def compare(
     from nchain_agents.presets import presets_for
     from nchain_agents.study import report
     from nchain_agents.study.compare import compare as run
-    from nchain_agents.study.environments import parsed
+    from nchain_agents.study.environments import parsed, registered
 
+    env_id, parameters = parsed(env)
+    registered(env_id)  # before anything is said of what it is not tuned for
     console = Console(stderr=True)
-    known = presets_for(*parsed(env))
+    known = presets_for(env_id, parameters)
     for preset in [known[name] for name in names or known if name in known]:
         if names is None and preset.by_name_only:
             continue

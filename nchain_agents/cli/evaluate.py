@@ -30,7 +30,7 @@ def evaluate(
     env: Annotated[
         str | None,
         typer.Option(
-            help="The environment, as 'NChain-v0 n=8' or my_module:MyEnv-v0; by default the file's,"
+            help="The environment, as 'NChain-v0 n=8' or module:Id; by default the file's,"
             " or NChain-v0 where that names none."
         ),
     ] = None,
@@ -80,9 +80,9 @@ def evaluate(
         print(json.dumps(rows))
         return
 
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("file", "agent", "env", "steps", "return", "score")
+    table = Table(Column("file", overflow="fold"), "agent", "env", "steps", "return", "score")
     for row in rows:
         how = "exact" if row["exact"] else f"± {row['standard_error']:,.1f}"
         table.add_row(

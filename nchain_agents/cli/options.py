@@ -16,7 +16,7 @@ EnvOption = Annotated[
     typer.Option(
         "--env",
         help="The environment, as gym.make takes it, and its parameters: 'NChain-v0 n=8', or"
-        " my_module:MyEnv-v0 for one that a module registers.",
+        " module:Id for one that a module registers.",
     ),
 ]
 

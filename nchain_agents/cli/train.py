@@ -6,7 +6,7 @@ import inspect
 import shlex
 import sys
 from dataclasses import replace
-from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -83,7 +83,9 @@ def train(
         learning["progress_bar"] = True
     if tensorboard is not None:
         with needed_for("TensorBoard logging", "keras"):
-            import_module("tensorboard")
+            # where TensorFlow is installed, TensorBoard imports it
+            both = ("tensorboard", "tensorflow")
+            import_quietly(name for name in both if name == both[0] or find_spec(name))
         if isinstance(kind, type) and issubclass(kind, Agent):
             from nchain_agents.deep.tensorboard import TensorBoard, next_run
 

@@ -143,7 +143,7 @@ def environments(
     Raises:
         ValueError: There is no such environment, or it does not take these parameters.
     """
-    spec, module = _registered(env_id)
+    spec, module = registered(env_id)
     for name, values in sweep.items():
         if len(values) == 0:
             raise ValueError(f"sweep must give {name} at least one value, got none")
@@ -170,7 +170,7 @@ def environments(
     return tuple(choices)
 
 
-def _registered(env_id: str) -> tuple[EnvSpec, str | None]:
+def registered(env_id: str) -> tuple[EnvSpec, str | None]:
     """Return how an environment was registered, and the module that registers it.
 
     That module is the one that was given. Without one it is the module of the entry point: where

@@ -124,6 +124,16 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert file.read_text() == "here before"
 
 
+def test_the_help_of_compare_shows_no_argument_that_it_refuses(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    assert nchain(monkeypatch, "compare", "--help") == 0
+    shown = capsys.readouterr().out
+    (usage,) = [line for line in shown.splitlines() if "Usage:" in line]
+    assert usage.rstrip().endswith(" compare [OPTIONS]")
+    assert "Arguments" not in shown
+
+
 def test_compare_says_what_it_left_out_and_how_to_get_it(
     monkeypatch: pytest.MonkeyPatch, capsys: Capture, tmp_path: Path
 ) -> None:

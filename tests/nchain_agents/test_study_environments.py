@@ -154,6 +154,18 @@ def test_the_chain_is_made_as_the_readme_spells_it(
     assert "q-learning on NChain-v0 n=3: return of an episode:" in capsys.readouterr().out
 
 
+def test_nothing_is_said_of_an_environment_that_is_not_there(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert nchain(monkeypatch, "compare", "--agents", "sarsa", "--env", "NChain-v1") == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "nchain: env must be an environment of Gymnasium's, or module:Id, got 'NChain-v1'; "
+        "did you mean NChain-v0?"
+    ]
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("env", "message"),
     [
