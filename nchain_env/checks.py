@@ -9,6 +9,17 @@ from typing import Any
 import numpy as np
 
 
+def index(value: Any) -> int:
+    """Return an integer of any type, a 0-d array included, as an int.
+
+    Raises:
+        TypeError: It is none; bools and floats are no integers.
+    """
+    if isinstance(value, bool | np.bool_):
+        raise TypeError("a bool is no integer")
+    return operator.index(value)
+
+
 def integer(name: str, value: Any, low: int, high: int | None = None) -> int:
     """Return `value` as an int of at least `low` and below `high`.
 
@@ -16,9 +27,7 @@ def integer(name: str, value: Any, low: int, high: int | None = None) -> int:
         ValueError: It is not; bools and floats are no integers.
     """
     try:
-        if isinstance(value, bool | np.bool_):
-            raise TypeError
-        number = operator.index(value)
+        number = index(value)
     except TypeError:
         number = low - 1
     if number < low or (high is not None and number >= high):

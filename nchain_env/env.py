@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
@@ -12,7 +11,7 @@ from gymnasium.error import ResetNeeded
 from gymnasium.spaces import Discrete
 
 from nchain_env.chain import BACKWARD, FORWARD, chain_mdp
-from nchain_env.checks import integer
+from nchain_env.checks import index, integer
 from nchain_env.mdp import FloatArray, TabularMDP, TransitionDict
 
 if TYPE_CHECKING:
@@ -298,9 +297,7 @@ def _action_number(action: Any) -> int:
         ValueError: It is no integer; bools and floats are none.
     """
     try:
-        if isinstance(action, bool):
-            raise TypeError
-        return operator.index(action)
+        return index(action)
     except TypeError:
         raise ValueError(_BAD_ACTION.format(action)) from None
 

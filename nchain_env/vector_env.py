@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.error import ResetNeeded
 from gymnasium.spaces import Discrete
-from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector import VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from nchain_env.chain import chain_mdp
@@ -20,6 +21,17 @@ from nchain_env.mdp import BoolArray, FloatArray, IntArray, TransitionDict
 
 if TYPE_CHECKING:
     from nchain_env.rendering import Renderer
+
+if TYPE_CHECKING or hasattr(gym.vector, "AutoresetMode"):
+    from gymnasium.vector import AutoresetMode as AutoresetMode
+else:  # Gymnasium 1.0
+
+    class AutoresetMode(Enum):
+        """What happens when an episode has ended, as Gymnasium has it since 1.1."""
+
+        NEXT_STEP = "NextStep"
+        SAME_STEP = "SameStep"
+        DISABLED = "Disabled"
 
 
 class EpisodeOverError(ResetNeeded, AssertionError):
@@ -43,7 +55,8 @@ class NChainVectorEnv(VectorEnv[IntArray, npt.ArrayLike, npt.NDArray[Any]]):
     Args:
         num_envs: The number of environments, at least 1.
         max_episode_steps: Episodes are truncated after this many steps; None: never.
-        autoreset_mode: What happens when an episode has ended, an AutoresetMode or its value.
+        autoreset_mode: What happens when an episode has ended: Gymnasium's AutoresetMode or its
+            value, "NextStep", "SameStep" or "Disabled" (Gymnasium 1.0 has no AutoresetMode).
         n: The number of states, at least 1.
         slip: The probability of a slip, in [0, 1].
         small: The reward for going back; finite.

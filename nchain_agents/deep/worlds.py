@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
-from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector import VectorEnv
 
 from nchain_agents.deep.encoding import Encoding, Float32Array
 from nchain_env.mdp import BoolArray, FloatArray
+from nchain_env.vector_env import AutoresetMode
 
 
 class Step(NamedTuple):

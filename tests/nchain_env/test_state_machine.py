@@ -9,13 +9,13 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.error import Error, ResetNeeded
-from gymnasium.vector import AutoresetMode
 from gymnasium.wrappers import TimeLimit
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from nchain_env import NChainEnv, NChainVectorEnv
+from nchain_env.vector_env import AutoresetMode
 
 FORWARD, BACKWARD = 0, 1
 
