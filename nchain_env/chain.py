@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from nchain_env.checks import integer, real
-from nchain_env.mdp import TabularMDP
+from nchain_env.checks import real, size
+from nchain_env.mdp import LARGEST_REWARD, TabularMDP
 
 FORWARD, BACKWARD = 0, 1
+
+_BYTES_PER_STATE = 200  # four outcomes of 25 bytes, and what making them takes
 
 
 def chain_mdp(n: int = 5, slip: float = 0.2, small: float = 2.0, large: float = 10.0) -> TabularMDP:
@@ -21,17 +23,18 @@ def chain_mdp(n: int = 5, slip: float = 0.2, small: float = 2.0, large: float = 
     Args:
         n: The number of states, at least 1.
         slip: The probability of a slip, in [0, 1].
-        small: The reward for going back; finite.
-        large: The reward for going forward at the last state; finite.
+        small: The reward for going back, at most 1e300 in size.
+        large: The reward for going forward at the last state, likewise.
 
     Raises:
         ValueError: A parameter is outside its range.
 
     Source: Strens 2000, A Bayesian Framework for Reinforcement Learning, section 6.1 (ICML).
     """
-    n = integer("n", n, 1)
+    n = size("n", n, _BYTES_PER_STATE)
     slip = real("slip", slip, 0, 1)
-    small, large = real("small", small), real("large", large)
+    small = real("small", small, -LARGEST_REWARD, LARGEST_REWARD)
+    large = real("large", large, -LARGEST_REWARD, LARGEST_REWARD)
 
     states = np.arange(n)
     last = n - 1

@@ -36,6 +36,22 @@ def integer(name: str, value: Any, low: int, high: int | None = None) -> int:
     return number
 
 
+def size(name: str, value: Any, bytes_each: int) -> int:
+    """Return `value` as an int of at least 1, for as many things as fit in memory.
+
+    Raises:
+        ValueError: It is no such number, or the system would not give `bytes_each` for each.
+    """
+    number = integer(name, value, 1)
+    try:
+        np.empty(number * bytes_each, np.uint8)  # asked for, not used, and given back
+    except (MemoryError, ValueError):
+        raise ValueError(
+            f"{name} must be small enough for memory, at {bytes_each} bytes each, got {value!r}"
+        ) from None
+    return number
+
+
 def real(
     name: str,
     value: Any,
@@ -54,8 +70,8 @@ def real(
     if isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool):
         try:
             number = float(value)
-        except OverflowError:  # an int beyond all floats
-            number = math.inf
+        except (OverflowError, TypeError):  # an int beyond all floats, or NumPy's timedelta64
+            number = math.nan
     inside = (low < number if open_low else low <= number) and (
         number < high if open_high else number <= high
     )

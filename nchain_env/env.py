@@ -83,7 +83,8 @@ class NChainEnv(gym.Env[Any, Any]):
 
     - `n`: the number of states, at least 1.
     - `slip`: the probability of a slip, in [0, 1].
-    - `small`, `large`: the rewards; finite.
+    - `small`, `large`: the rewards, at most 1e300 in size, so that those of an episode can be added
+      up.
     - `render_mode`: None, "human", "rgb_array" or "ansi". The first two need pygame-ce, which
       `nchain-env[render]` brings.
 
@@ -337,9 +338,11 @@ class _OutcomesByState(dict[int | None, _Outcomes]):
         return outcomes
 
 
-def checked_render_mode(render_mode: str | None, allowed: list[str]) -> str | None:
+def checked_render_mode(render_mode: Any, allowed: list[str]) -> str | None:
     """Return `render_mode`, or raise a ValueError that names the allowed ones."""
-    if render_mode is not None and render_mode not in allowed:
+    if render_mode is None:
+        return None
+    if not isinstance(render_mode, str) or render_mode not in allowed:
         raise ValueError(
             f"render_mode must be None or one of {', '.join(allowed)}, got {render_mode!r}"
         )
@@ -348,10 +351,12 @@ def checked_render_mode(render_mode: str | None, allowed: list[str]) -> str | No
 
 def checked_start_state(options: dict[str, Any] | None, num_states: int) -> int | None:
     """Return the start state that the reset options ask for, None where they ask for none."""
-    if options is None or options == {}:
+    if options is None:
         return None
     if not isinstance(options, dict):
         raise TypeError(f"options must be a dictionary or None, got {options!r}")
+    if not options:
+        return None
     unknown = sorted(str(name) for name in options if name != "state")
     if unknown:
         raise ValueError(f"options may hold only 'state', got {', '.join(unknown)}")

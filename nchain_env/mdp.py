@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,12 +10,16 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
+from nchain_env.checks import index
+
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 # Toy-text's `P`: P[state][action] = [(probability, next_state, reward, terminated), ...]
 TransitionDict = dict[int, dict[int, list[tuple[float, int, float, bool]]]]
 
+# So that 100 million of them can be added up.
+LARGEST_REWARD = 1e300
 _SUM_TOLERANCE = 1e-9
 
 
@@ -30,7 +33,8 @@ class TabularMDP:
     Args:
         next_state: (S, A, K) the state after outcome k, in [0, S).
         probability: (S, A, K) the probability of outcome k; rows sum to 1, unused places hold 0.
-        reward: (S, A, K) the reward of outcome k; finite.
+        reward: (S, A, K) the reward of outcome k, at most 1e300 in size: those of an episode are
+            added up, and beyond 1.8e308 there is only infinity.
         terminated: (S, A, K) whether the episode ends with outcome k.
         initial: (S,) the distribution of the state after a reset; sums to 1.
 
@@ -66,6 +70,12 @@ class TabularMDP:
             raise ValueError(f"next_state must lie in [0, {states}), got values outside")
         if not np.isfinite(self.reward).all():
             raise ValueError("reward must be finite, got NaN or infinity")
+        largest = float(np.abs(self.reward).max())
+        if largest > LARGEST_REWARD:
+            raise ValueError(
+                f"reward must be at most {LARGEST_REWARD:g} in size, or the rewards of an episode "
+                f"could not be added up; got {largest:g}"
+            )
         for name in ("probability", "initial"):
             array = getattr(self, name)
             if not (array >= 0).all():  # NaN fails this too
@@ -152,7 +162,7 @@ class TabularMDP:
                         p, s_next, r, end = outcome
                         # An array would take None for NaN, and 0.5 for state 0.
                         probability[s, a, k], reward[s, a, k] = float(p), float(r)
-                        next_state[s, a, k], terminated[s, a, k] = operator.index(s_next), end
+                        next_state[s, a, k], terminated[s, a, k] = index(s_next), end
                     except (TypeError, ValueError, OverflowError):
                         raise ValueError(
                             f"P[{s}][{a}][{k}] must be (probability, next_state, reward, "
@@ -172,7 +182,7 @@ class TabularMDP:
         Raises:
             ValueError: The environment has no such model; the message says what is missing.
         """
-        model = env.unwrapped
+        model: Any = getattr(env, "unwrapped", env)
         mdp = getattr(model, "mdp", None)
         if isinstance(mdp, TabularMDP):
             return mdp
@@ -182,7 +192,7 @@ class TabularMDP:
                     f"env must have a model, toy-text's `P` and `initial_state_distrib`; "
                     f"{type(model).__name__} has no `{name}`, {meaning}"
                 )
-        return cls.from_P(model.P, model.initial_state_distrib)  # type: ignore[attr-defined]
+        return cls.from_P(model.P, model.initial_state_distrib)
 
 
 # What an environment must have to be read, and what it holds.
@@ -221,6 +231,7 @@ def _read_only(name: str, values: npt.ArrayLike, dtype: type[np.generic]) -> npt
         raise ValueError(f"{name} must be an array, not rows of different lengths") from error
     if not np.can_cast(given.dtype, dtype, casting="same_kind"):
         raise ValueError(f"{name} must hold {np.dtype(dtype).name} values, got {given.dtype}")
-    array = given.astype(dtype, order="C")
+    with np.errstate(over="ignore"):  # longer numbers may become infinite, which is refused
+        array = given.astype(dtype, order="C")
     array.flags.writeable = False
     return array

@@ -2,6 +2,9 @@
 
 All functions work on the outcome table and need memory for a few arrays of its size, never for an
 S x S matrix of a large process. A terminated outcome is worth its reward and nothing after it.
+
+No sum is infinite without a word: a table's rewards are at most 1e300 in size and a horizon at most
+100 million steps, and a gamma is refused that makes the values too large.
 """
 
 from __future__ import annotations
@@ -22,6 +25,9 @@ _DIRECT_STATES = 1000
 # The error that iteration leaves in a policy's values, relative to max|r| / (1 - gamma).
 _EVALUATION_ERROR = 1e-11
 _GAIN_SWEEPS = 100_000
+# What rewards of at most LARGEST_REWARD may be added up over, and what that may come to.
+_LONGEST_HORIZON = 10**8
+_LARGEST_VALUE = 1e307
 
 
 def value_iteration(mdp: TabularMDP, gamma: float, tolerance: float = 1e-10) -> FloatArray:
@@ -60,7 +66,8 @@ def policy_iteration(mdp: TabularMDP, gamma: float) -> tuple[IntArray, FloatArra
         amounts to; beyond, 2e-11 R and 4e-11 R / (1 - gamma).
 
     Raises:
-        ValueError: gamma is outside its range.
+        ValueError: gamma is outside its range, or so close to 1 that the values are lost in
+            rounding or too large to be numbers.
 
     Source: Howard 1960; Puterman 1994, section 6.4.
     """
@@ -101,7 +108,8 @@ def evaluate_policy(mdp: TabularMDP, policy: npt.ArrayLike, gamma: float) -> Flo
         max|r| / (1 - gamma).
 
     Raises:
-        ValueError: The policy does not fit the process, or gamma is outside its range.
+        ValueError: The policy does not fit the process, or gamma is outside its range, or so close
+            to 1 that the values are lost in rounding or too large to be numbers.
 
     Source: Puterman 1994, section 6.1.
     """
@@ -110,7 +118,16 @@ def evaluate_policy(mdp: TabularMDP, policy: npt.ArrayLike, gamma: float) -> Flo
     model = _model(_outcomes(mdp, chosen), gamma)
     if mdp.num_states <= _DIRECT_STATES:
         equations = np.eye(mdp.num_states) - _matrix(model.weight, model.next_state)
-        return np.asarray(np.linalg.solve(equations, model.reward), dtype=np.float64)
+        try:
+            v = np.asarray(np.linalg.solve(equations, model.reward), dtype=np.float64)
+        except np.linalg.LinAlgError:
+            v = np.full(mdp.num_states, np.inf)
+        if np.abs(v).max() > 2 * model.scale / (1 - gamma):  # more than there can be
+            raise ValueError(
+                f"gamma must be farther from 1 than the probabilities' sums are by rounding, "
+                f"got {gamma!r}"
+            )
+        return v
     if model.scale == 0:
         return np.zeros(mdp.num_states)
     return _fixed_point(mdp, chosen, gamma, _EVALUATION_ERROR * model.scale / (1 - gamma))
@@ -122,7 +139,8 @@ def policy_return(mdp: TabularMDP, policy: npt.ArrayLike, horizon: int) -> float
     Args:
         mdp: The process.
         policy: (S,) actions, or (S, A) probabilities of the actions.
-        horizon: The number of steps after which an episode is cut off, at least 0.
+        horizon: The number of steps after which an episode is cut off, from 0 to 100 million. The
+            time that this takes is proportional to it.
 
     Raises:
         ValueError: The policy does not fit the process, or horizon is not such a number.
@@ -131,7 +149,7 @@ def policy_return(mdp: TabularMDP, policy: npt.ArrayLike, horizon: int) -> float
     """
     model = _model(_outcomes(mdp, _checked_policy(mdp, policy)), 1.0)
     v: RealArray = np.zeros(mdp.num_states)
-    for _ in range(integer("horizon", horizon, 0)):
+    for _ in range(integer("horizon", horizon, 0, _LONGEST_HORIZON + 1)):
         v = _backup(model, v)
     return float(mdp.initial @ v)
 
@@ -144,7 +162,8 @@ def optimal_return(mdp: TabularMDP, horizon: int) -> float:
 
     Args:
         mdp: The process.
-        horizon: The number of steps after which an episode is cut off, at least 0.
+        horizon: The number of steps after which an episode is cut off, from 0 to 100 million. The
+            time that this takes is proportional to it.
 
     Raises:
         ValueError: horizon is not such a number.
@@ -153,7 +172,7 @@ def optimal_return(mdp: TabularMDP, horizon: int) -> float:
     """
     model = _model(_outcomes(mdp, None), 1.0)
     v: RealArray = np.zeros(mdp.num_states)
-    for _ in range(integer("horizon", horizon, 0)):
+    for _ in range(integer("horizon", horizon, 0, _LONGEST_HORIZON + 1)):
         v = _backup(model, v).max(axis=0)
     return float(mdp.initial @ v)
 
@@ -180,10 +199,10 @@ def average_reward(mdp: TabularMDP, policy: npt.ArrayLike) -> float:
     Source: Grassmann, Taksar, Heyman 1985 (elimination without subtraction); Puterman 1994,
         section 8.5 (iteration and its bounds).
     """
-    outcomes = _outcomes(mdp, _checked_policy(mdp, policy))
+    chosen = _checked_policy(mdp, policy)
     if mdp.num_states <= _DIRECT_STATES:
-        return float(mdp.initial @ _gains(outcomes))
-    model = _model(_endless(outcomes), 1.0)
+        return _direct_gain(mdp, chosen)
+    model = _model(_endless(_outcomes(mdp, chosen)), 1.0)
     # Going only nine tenths of the way changes no gain, and keeps a periodic chain from circling.
     v = np.zeros(model.reward.shape)
     for _ in range(_GAIN_SWEEPS):
@@ -229,6 +248,7 @@ def _outcomes(
     dtype: type[np.floating[Any]] = np.float64,
 ) -> _Outcomes:
     """(K, A, S) the outcomes of every action, or (J, S) those of what a checked policy does."""
+    _check_table(mdp)
     probability: RealArray = mdp.probability.astype(dtype, copy=False)
     at: Any = slice(None)
     shape: tuple[int, ...] = mdp.next_state.shape
@@ -247,12 +267,23 @@ def _outcomes(
 
 
 def _model(outcomes: _Outcomes, gamma: float) -> _Model:
+    """The model at `gamma`, 1 for undiscounted sums.
+
+    Raises:
+        ValueError: The values might be beyond all doubles.
+    """
     probability = np.ascontiguousarray(outcomes.probability)
+    scale = float((probability * np.abs(outcomes.reward)).sum(axis=0).max())
+    if gamma < 1 and scale / (1 - gamma) > _LARGEST_VALUE:
+        raise ValueError(
+            f"gamma must be at most {1 - scale / _LARGEST_VALUE!r} for rewards of {scale:g}, or "
+            f"values may be too large to be numbers; got {gamma!r}"
+        )
     return _Model(
         reward=(probability * outcomes.reward).sum(axis=0),
         weight=gamma * probability * ~outcomes.terminated,
         next_state=np.ascontiguousarray(outcomes.next_state),
-        scale=float((probability * np.abs(outcomes.reward)).sum(axis=0).max()),
+        scale=scale,
     )
 
 
@@ -305,7 +336,28 @@ def _fixed_point(
     return np.asarray(q, dtype=np.float64)
 
 
-def _gains(outcomes: _Outcomes) -> FloatArray:
+def _direct_gain(mdp: TabularMDP, policy: npt.NDArray[Any]) -> float:
+    """The gain from the start distribution by `_gains`.
+
+    Where a state is all but never left, the time spent there may be beyond all doubles: then in
+    numbers of a wider range, if the machine has them.
+    """
+    with np.errstate(over="raise", under="raise", invalid="raise"):
+        try:
+            return float(mdp.initial @ _gains(_outcomes(mdp, policy)))
+        except FloatingPointError:
+            pass
+    with np.errstate(over="raise", under="ignore", invalid="raise"):
+        try:
+            return float(mdp.initial @ _gains(_outcomes(mdp, policy, np.longdouble)))
+        except FloatingPointError:
+            raise ValueError(
+                "mdp must not have probabilities so close to 0 that the time spent in a state is "
+                "beyond all numbers of this machine"
+            ) from None
+
+
+def _gains(outcomes: _Outcomes) -> RealArray:
     """(S,) the gain from every state, by eliminating the states one after the other.
 
     A state is eliminated by sending all who would go there to where it is left for, with the reward
@@ -319,7 +371,7 @@ def _gains(outcomes: _Outcomes) -> FloatArray:
     # from there times that chance; then the chances of the states that are left.
     visit = np.stack([(probability * reward).sum(axis=0), np.ones(states), ends, np.zeros(states)])
     table = np.hstack([visit.T, _matrix(probability * ~terminated, next_state)])
-    leaving, gain = np.empty(states), np.empty(states)
+    leaving, gain = (np.empty(states, ends.dtype) for _ in range(2))
     for s in reversed(range(states)):
         before, to_s = table[:s, : s + 4], table[:s, s + 4]
         leaving[s] = table[s, 2] + table[s, 4 : s + 4].sum()
@@ -349,12 +401,17 @@ def _endless(outcomes: _Outcomes) -> _Outcomes:
     return _Outcomes(probability, reward, next_state, np.zeros(reward.shape, dtype=np.bool_))
 
 
-def _matrix(weight: RealArray, next_state: IntArray) -> FloatArray:
+def _matrix(weight: RealArray, next_state: IntArray) -> RealArray:
     """(S, S) the weights as a dense matrix."""
     outcomes, states = weight.shape
-    matrix = np.zeros((states, states))
+    matrix = np.zeros((states, states), weight.dtype)
     np.add.at(matrix, (np.tile(np.arange(states), (outcomes, 1)), next_state), weight)
     return matrix
+
+
+def _check_table(mdp: TabularMDP) -> None:
+    if not isinstance(mdp, TabularMDP):
+        raise TypeError(f"mdp must be a TabularMDP, got {mdp!r}")
 
 
 def _discount(gamma: float) -> float:
@@ -362,6 +419,7 @@ def _discount(gamma: float) -> float:
 
 
 def _checked_policy(mdp: TabularMDP, policy: npt.ArrayLike) -> npt.NDArray[Any]:
+    _check_table(mdp)
     states, actions = mdp.num_states, mdp.num_actions
     chosen = np.asarray(policy)
     if chosen.shape == (states,) and np.issubdtype(chosen.dtype, np.integer):

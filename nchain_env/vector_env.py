@@ -15,7 +15,7 @@ from gymnasium.vector import VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from nchain_env.chain import chain_mdp
-from nchain_env.checks import integer
+from nchain_env.checks import integer, size
 from nchain_env.env import NChainEnv, checked_render_mode, checked_start_state
 from nchain_env.mdp import BoolArray, FloatArray, IntArray, TransitionDict
 
@@ -59,8 +59,8 @@ class NChainVectorEnv(VectorEnv[IntArray, npt.ArrayLike, npt.NDArray[Any]]):
             value, "NextStep", "SameStep" or "Disabled" (Gymnasium 1.0 has no AutoresetMode).
         n: The number of states, at least 1.
         slip: The probability of a slip, in [0, 1].
-        small: The reward for going back; finite.
-        large: The reward for going forward at the last state; finite.
+        small: The reward for going back, at most 1e300 in size.
+        large: The reward for going forward at the last state, likewise.
         render_mode: None, "ansi" or "rgb_array". There is no "human": one window cannot show
             many chains; wrap an "rgb_array" environment in
             `gymnasium.wrappers.vector.HumanRendering` instead.
@@ -88,7 +88,7 @@ class NChainVectorEnv(VectorEnv[IntArray, npt.ArrayLike, npt.NDArray[Any]]):
         large: float = 10.0,
         render_mode: str | None = None,
     ) -> None:
-        self.num_envs = integer("num_envs", num_envs, 1)
+        self.num_envs = size("num_envs", num_envs, _BYTES_PER_ENV)
         self.max_episode_steps = (
             None
             if max_episode_steps is None
@@ -382,14 +382,14 @@ def _final(ended: BoolArray, observations: IntArray, infos: dict[str, Any]) -> d
     }
 
 
+_BYTES_PER_ENV = 128  # what is kept, and the arrays that a step returns
+
 _RESET_FIRST = "call reset() before the first step() or render()"
 
 
 def _checked_autoreset_mode(mode: AutoresetMode | str) -> AutoresetMode:
-    try:
-        return AutoresetMode(mode)
-    except ValueError:
-        allowed = ", ".join(repr(member.value) for member in AutoresetMode)
-        raise ValueError(
-            f"autoreset_mode must be an AutoresetMode or one of {allowed}, got {mode!r}"
-        ) from None
+    for member in AutoresetMode:
+        if mode is member or (isinstance(mode, str) and mode == member.value):
+            return member
+    allowed = ", ".join(repr(member.value) for member in AutoresetMode)
+    raise ValueError(f"autoreset_mode must be an AutoresetMode or one of {allowed}, got {mode!r}")

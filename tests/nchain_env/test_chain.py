@@ -118,9 +118,20 @@ SLIP = "slip must be a number in [0, 1]"
         for value in (-0.1, 1.1, math.nan, math.inf, "x", None, True, False, 10**400)
     ]
     + [
-        ({name: value}, f"{name} must be a finite number")
+        ({name: value}, f"{name} must be a number in [-1e+300, 1e+300]")
         for name in ("small", "large")
-        for value in (math.inf, -math.inf, math.nan, "x", None, True, [1.0], 10**400)
+        for value in (
+            math.inf,
+            -math.inf,
+            math.nan,
+            "x",
+            None,
+            True,
+            [1.0],
+            10**400,
+            1e308,
+            -1.1e300,
+        )
     ],
 )
 def test_a_bad_parameter_is_refused_by_name(arguments: dict[str, Any], message: str) -> None:
