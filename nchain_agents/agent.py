@@ -15,9 +15,10 @@ import numpy.typing as npt
 
 import nchain_env  # noqa: F401  (registers NChain-v0)
 from nchain_agents import storage
+from nchain_agents.interrupts import answer, held
 from nchain_agents.model_env import ModelEnv, model_env
 from nchain_agents.progress import training_progress
-from nchain_env.checks import integer, real
+from nchain_env.checks import integer, real, whole_steps
 from nchain_env.mdp import FloatArray
 
 Env = gym.Env[Any, Any]
@@ -102,24 +103,34 @@ class Agent(ABC):
     ) -> Self:
         """Learn for a number of steps, going on where the last call ended.
 
-        Interrupted from the keyboard, the agent keeps what it learned and can go on.
+        Ctrl-C (SIGINT, or a notebook's "interrupt") raises KeyboardInterrupt after the present
+        step, or chunk of compiled steps. The agent keeps what it learned: called again for the
+        steps that are left, it learns what it would have learned uninterrupted. Pressed again,
+        Ctrl-C is answered at once, for an environment or a callback that hangs; then the step that
+        was interrupted may be lost in part.
 
         Args:
-            total_timesteps: The number of environment steps, at least 1.
-            callback: Called with the agent at the end of each episode, or as often as its attribute
-                `n_steps` says (see `EveryNTimesteps`); False stops the training.
+            total_timesteps: The number of environment steps, at least 1; schedules are laid over
+                these and all that went before.
+            callback: A function of the agent, called at the end of each episode; False stops the
+                training. With an attribute `n_steps`, a number of at least 1, it is called at every
+                multiple of so many steps and at the end of the training instead; see
+                `EveryNTimesteps`.
             progress_bar: Show the steps a second and the return of the last episode.
 
         Raises:
-            ValueError: total_timesteps is not such a number.
+            ValueError: total_timesteps is not such a number, or callback not such a function; or,
+                from a network, a reward or an observation is NaN or infinite: then the agent keeps
+                what it had learned, and begins a new episode when it learns on.
+            KeyboardInterrupt: It was interrupted.
         """
-        start = self.num_timesteps
-        self._end = end = start + integer("total_timesteps", total_timesteps, 1)
-        interval = getattr(callback, "n_steps", None)
-        if self._observation is None:
-            self._observation, _ = self.env.reset(seed=self._env_seed)
+        steps = whole_steps("total_timesteps", total_timesteps)
+        interval = _interval(callback)
         goes_on = True
-        with training_progress(end - start, progress_bar) as show:
+        with held(), training_progress(steps, progress_bar) as show:
+            start = self.num_timesteps
+            self._end = end = start + steps
+            self._begin()
 
             def progress() -> None:
                 if self.episode_returns:
@@ -136,9 +147,15 @@ class Agent(ABC):
                 if interval is not None:
                     until = min(end, (self.num_timesteps // interval + 1) * interval)
                 self._train(until, on_episode if listens else None, progress)
-                if callback is not None and interval is not None:
+                if callback is not None and interval is not None and self.num_timesteps >= until:
                     goes_on = callback(self) is not False
+                answer()
         return self
+
+    def _begin(self) -> None:
+        """Begin an episode where none is going on."""
+        if self._observation is None:
+            self._observation, _ = self.env.reset(seed=self._env_seed)
 
     @property
     def total_reward(self) -> float:
@@ -151,6 +168,7 @@ class Agent(ABC):
     ) -> None:
         """Learn until `num_timesteps` is `until`, or `on_episode` after an episode says False.
 
+        It also returns after a step, or a chunk of compiled steps, when `interrupts.requested()`.
         `progress` is to be told when that costs nothing: a compiled loop would stop for it.
         Schedules go on to `_end`, which may be later.
         """
@@ -182,7 +200,7 @@ class Agent(ABC):
                 training, drawing from the agent's generator.
 
         Returns:
-            The action (an int for one observation, an int64 array for a batch) and `state`.
+            The action (an int64 for one observation, an int64 array for a batch) and `state`.
 
         Raises:
             ValueError: The observation does not fit the environment's space.
@@ -190,10 +208,10 @@ class Agent(ABC):
         q = self.q_values(observation)
         rows = q.reshape(-1, q.shape[-1])
         if deterministic:
-            actions = rows.argmax(axis=1)
+            actions = rows.argmax(axis=1).astype(np.int64)
         else:
             actions = np.array([self._choose(row) for row in rows], dtype=np.int64)
-        return (int(actions[0]) if q.ndim == 1 else actions), state
+        return (actions[0] if q.ndim == 1 else actions), state
 
     @abstractmethod
     def q_values(self, observation: npt.ArrayLike) -> FloatArray:
@@ -338,6 +356,15 @@ class Agent(ABC):
         storage.set_generator("generator", model.np_random, place["generator"])
         self._observation = state
         self._episode_return = float(episode_return)
+
+
+def _interval(callback: Any) -> int | None:
+    """Return after how many steps a callback is to be called; None: after each episode."""
+    # a class is callable, but what it makes of an agent is no answer
+    if callback is not None and (not callable(callback) or isinstance(callback, type)):
+        raise ValueError(f"callback must be None or a function of the agent, got {callback!r}")
+    n_steps = getattr(callback, "n_steps", None)
+    return None if n_steps is None else whole_steps("n_steps of callback", n_steps)
 
 
 def load(path: str | os.PathLike[str], env: Env | str | None = None) -> Agent:

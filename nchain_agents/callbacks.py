@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nchain_agents.agent import Agent, Callback
-from nchain_env.checks import integer, real
+from nchain_env.checks import integer, real, whole_steps
 from nchain_env.mdp import FloatArray
 
 
@@ -42,7 +42,7 @@ class StopAtConvergence:
 
     def __init__(self, tolerance: float, window: int = 10_000) -> None:
         self.tolerance = real("tolerance", tolerance, 0, open_low=True)
-        self.window = integer("window", window, 1)
+        self.window = whole_steps("window", window)
         self.converged = False
         self._before: FloatArray | None = None
         self._next_look = 0
@@ -71,7 +71,7 @@ class EveryNTimesteps:
     """
 
     def __init__(self, n_steps: int, callback: Callback) -> None:
-        self.n_steps = integer("n_steps", n_steps, 1)
+        self.n_steps = whole_steps("n_steps", n_steps)
         self.callback = callback
 
     def __call__(self, agent: Agent) -> bool:

@@ -52,6 +52,16 @@ def size(name: str, value: Any, bytes_each: int) -> int:
     return number
 
 
+def whole_steps(name: str, value: Any) -> int:
+    """Return a number of steps, at least 1, as an int; a whole float such as 1e5 is one, too.
+
+    Raises:
+        ValueError: It is not.
+    """
+    whole = isinstance(value, float | np.floating) and value.is_integer()
+    return integer(name, int(value) if whole else value, 1)
+
+
 def real(
     name: str,
     value: Any,

@@ -7,6 +7,7 @@ up to the rounding of single precision.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,13 +17,15 @@ import numpy.typing as npt
 from keras import ops
 
 from nchain_agents.deep.replay import spanned
+from nchain_agents.interrupts import Pace, requested
 from nchain_agents.model_env import model_env
+from nchain_env.mdp import FloatArray
 
 if TYPE_CHECKING:
     from nchain_agents.deep.keras_dqn import KerasDQN
 
-# So many steps are taken, and about so many random numbers drawn, at a time.
-_STEPS, _NUMBERS = 50_000, 500_000
+# At most so many steps are taken, and about so many random numbers drawn, at a time.
+_STEPS, _NUMBERS = 50_000, 150_000
 
 
 class Table(NamedTuple):
@@ -98,6 +101,7 @@ class Program:
         )
         per_step = 2 + agent._updates * agent.batch_size / agent.train_freq
         self.chunk = max(min(_STEPS, int(_NUMBERS / per_step)), 1)
+        self._pace = Pace(100)
         self._compiled_run = cache(lambda stop: agent._backend.jit(partial(self.run, stop=stop)))
 
     def learn(
@@ -112,8 +116,11 @@ class Program:
         chunk = min(self.chunk, max(int(self.table.limit), 100)) if stop else self.chunk
         carry = self.begin(chunk)
         while agent.num_timesteps < end:
+            start = time.perf_counter()
+            # the shape is that of a whole chunk, however few steps are taken: it is compiled once
+            count = min(chunk, self._pace.steps, end - agent.num_timesteps)
             try:
-                plan, (numbers,) = draw([self], end, chunk)
+                plan, (numbers,) = draw([self], count, chunk)
                 following = self._compiled_run(stop)(carry, self.table, numbers, plan)
                 np.asarray(following.step)  # waits for it
             except BaseException:  # as if never begun
@@ -122,13 +129,17 @@ class Program:
                 raise
             carry = following
             self.take_note(carry, plan)
+            self._pace.took(int(carry.step), time.perf_counter() - start)
             progress()
-            if stop or agent.num_timesteps >= end:
+            stops = requested()
+            if (stop and carry.ended) or stops or agent.num_timesteps >= end:
                 self.finish(carry)
             if on_episode is not None and carry.ended:
                 if not on_episode():
                     return
                 carry = self.begin(chunk)
+            if stops:
+                return
 
     def run(self, carry: Carry, table: Table, numbers: Numbers, plan: Plan, stop: bool) -> Carry:
         """Take the planned steps, or those to the end of an episode: a pure function."""
@@ -220,23 +231,22 @@ class Program:
             ends=np.zeros(chunk, np.bool_),
         )
 
-    def plan(self, end: int, chunk: int) -> Plan:
-        """Return what is known of the next steps: `chunk` of them, or fewer at the end."""
+    def plan(self, count: int, chunk: int) -> Plan:
+        """Return what is known of the next `count` steps, at most `chunk`."""
         agent = self._agent
-        count = min(chunk, end - agent.num_timesteps)
-        before = agent.num_timesteps + np.arange(chunk)  # steps before each step
-        calls = agent._calls + 1 + np.arange(chunk)
+        before = agent.num_timesteps + np.arange(count)  # steps before each step
+        calls = agent._calls + 1 + np.arange(count)
         due = agent._due(calls, before + 1)
         epsilon, decay = agent._epsilon_at(before)
+        row = (agent._replay.added[0] + np.arange(count)) % len(agent._replay.rows)
+        share = np.where(due, agent._target_share(calls), 0.0)
         return Plan(
             np.int32(count),
-            ((agent._replay.added[0] + np.arange(chunk)) % len(agent._replay.rows)).astype(
-                np.int32
-            ),
-            epsilon.astype(np.float32),
-            decay.astype(np.float32),
-            due,
-            np.where(due, agent._target_share(calls), 0.0).astype(np.float32),
+            _padded(row.astype(np.int32), chunk),
+            _padded(epsilon.astype(np.float32), chunk),
+            _padded(decay.astype(np.float32), chunk),
+            _padded(due, chunk),
+            _padded(share.astype(np.float32), chunk),
         )
 
     def numbers(self, plan: Plan) -> Numbers:
@@ -254,9 +264,11 @@ class Program:
         index = np.zeros((chunk // agent.train_freq + 1, batch), np.int32)
         index[: len(updates)] = uniform * kept[:, None]
         return Numbers(
-            _split(_padded(self._env.np_random.random(2 * count), 2 * chunk)),
-            _padded(flat[at], chunk).astype(np.float32),
-            _padded(flat[at + 1] * agent._num_actions, chunk).astype(np.int32),
+            tuple(
+                _padded(part, 2 * chunk) for part in _split(self._env.np_random.random(2 * count))
+            ),
+            _padded(flat[at].astype(np.float32), chunk),
+            _padded((flat[at + 1] * agent._num_actions).astype(np.int32), chunk),
             index.reshape(len(index), agent._updates, agent.batch_size),
         )
 
@@ -267,12 +279,12 @@ class Program:
         agent.num_timesteps += count
         agent._calls += count
         agent._replay.added += count
-        rewards = self._rewards[np.asarray(carry.outcomes[:count])]
+        rewards = self._rewards[np.asarray(carry.outcomes)[:count]]
         begin = 0
-        for end in (np.flatnonzero(carry.ends[:count]) + 1).tolist():
-            agent.episode_returns.append(agent._returns[0] + rewards[begin:end].sum())
+        for end in (np.flatnonzero(np.asarray(carry.ends)[:count]) + 1).tolist():
+            agent.episode_returns.append(_added(agent._returns[0], rewards[begin:end]))
             agent._returns[0], begin = 0.0, end
-        agent._returns[0] += rewards[begin:].sum()
+        agent._returns[0] = _added(agent._returns[0], rewards[begin:])
         # the last step's: an episode that ended with it does not count yet
         episodes = len(agent.episode_returns) - int(carry.ended)
         decay = float(plan.decay[count - 1]) ** (episodes + 1)
@@ -304,9 +316,9 @@ class Program:
         agent._learner.release()
 
 
-def draw(programs: Sequence[Program], end: int, chunk: int) -> tuple[Plan, list[Numbers]]:
+def draw(programs: Sequence[Program], count: int, chunk: int) -> tuple[Plan, list[Numbers]]:
     """Return the plan, which all programs share, and the random numbers of each."""
-    plan = programs[0].plan(end, chunk)
+    plan = programs[0].plan(count, chunk)
     return plan, [program.numbers(plan) for program in programs]
 
 
@@ -340,5 +352,12 @@ def _first(mask: Any) -> Any:
     return ops.argmax(ops.cast(mask, "int32"))
 
 
+def _added(total: float, rewards: FloatArray) -> float:
+    """Return the sum, added up step by step: `sum` rounds otherwise, and by where a chunk ends."""
+    return float(np.add.accumulate(np.concatenate([[total], rewards]))[-1])
+
+
 def _padded(values: npt.NDArray[Any], length: int) -> npt.NDArray[Any]:
-    return np.concatenate([values, np.zeros(length - len(values), values.dtype)])
+    padded = np.zeros(length, values.dtype)
+    padded[: len(values)] = values
+    return padded

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from nchain_agents.agent import Agent, Callback, Env
+from nchain_agents.agent import Agent, Env
 from nchain_agents.deep.replay import Replay
 from nchain_agents.deep.stepped import learn_stepped
 from nchain_agents.deep.worlds import SingleWorld, world_of
@@ -258,35 +258,13 @@ class KerasDQN(Agent):
         randomly = (uniform[1] * self._num_actions).astype(np.int64)
         return np.where(uniform[0] < epsilon, randomly, greedy)
 
-    def learn(
-        self,
-        total_timesteps: int,
-        callback: Callback | None = None,
-        progress_bar: bool = False,
-    ) -> Self:
-        """Learn for a number of steps, going on where the last call ended.
-
-        Args:
-            total_timesteps: The number of environment steps, at least 1. Epsilon falls over these
-                and all that went before.
-            callback: Called with the agent at the end of each episode; False stops the training.
-            progress_bar: Show the steps a second and the return of the last episode.
-
-        Raises:
-            ValueError: total_timesteps is not such a number, or a reward or an observation is NaN
-                or infinite; the agent keeps what it had learned, and begins a new episode when it
-                learns on.
-        """
-        self._begin()
-        return super().learn(total_timesteps, callback, progress_bar)
-
     def _begin(self) -> None:
         """Begin new episodes where none are going on."""
         if self._observation is None:
             self._world.restart()
             self._returns[:] = 0.0
             self._replay.cut()
-            self._observation, _ = self.env.reset(seed=self._env_seed)
+            super()._begin()
 
     def _train(
         self, until: int, on_episode: Callable[[], bool] | None, progress: Callable[[], None]

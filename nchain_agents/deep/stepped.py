@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from nchain_agents.deep.encoding import Float32Array
 from nchain_agents.deep.worlds import Step
+from nchain_agents.interrupts import requested
 
 if TYPE_CHECKING:
     from nchain_agents.deep.keras_dqn import KerasDQN
@@ -57,6 +58,8 @@ def learn_stepped(
                 agent._learner.release()
                 if not on_episode():
                     return
+        if requested():
+            return
 
 
 def _count(agent: KerasDQN, step: Step) -> None:

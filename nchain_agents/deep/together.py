@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,8 @@ import keras
 import numpy as np
 
 from nchain_agents.deep.compiled import draw
-from nchain_env.checks import integer
+from nchain_agents.interrupts import Pace, answer, held, requested
+from nchain_env.checks import whole_steps
 
 if TYPE_CHECKING:
     from nchain_agents.deep.keras_dqn import KerasDQN
@@ -22,7 +24,7 @@ def learn_together(agents: Sequence[KerasDQN], total_timesteps: int) -> None:
     """Let agents that differ in nothing but their seeds learn at the same time, on JAX.
 
     Each learns what it would learn by itself with `learn`, up to rounding; the work is vectorised
-    over the agents (`jax.vmap`).
+    over the agents (`jax.vmap`). Ctrl-C stops all after the same number of steps.
 
     Args:
         agents: KerasDQN agents with the same hyperparameters, that have taken the same number of
@@ -32,32 +34,43 @@ def learn_together(agents: Sequence[KerasDQN], total_timesteps: int) -> None:
     Raises:
         ValueError: An agent cannot be compiled, or the agents differ.
     """
-    integer("total_timesteps", total_timesteps, 1)
+    steps = whole_steps("total_timesteps", total_timesteps)
     if not agents or len({id(agent.env.unwrapped) for agent in agents}) < len(agents):
         raise ValueError("agents must be at least one, and have an environment each")
     if len({_kind(agent) for agent in agents}) > 1:
         raise ValueError("agents must have the same hyperparameters, networks and numbers of steps")
     if keras.backend.backend() != "jax":
         raise ValueError("KERAS_BACKEND must be 'jax' for agents to learn together")
+    with held():
+        _learn(agents, steps)
+
+
+def _learn(agents: Sequence[KerasDQN], steps: int) -> None:
     for agent in agents:
         agent._begin()
     programs = [agent._compiled_program(True) for agent in agents]
     if len({program.table.next_state.shape for program in programs}) > 1:
         raise ValueError("agents must have environments with tables of the same shape")
-    chunk = max(programs[0].chunk // len(programs), 1)
+    chunk = programs[0].chunk
     tables = _stack([program.table for program in programs])
     carries = _stack([program.begin(chunk) for program in programs])
-    end = agents[0].num_timesteps + total_timesteps
+    end = agents[0].num_timesteps + steps
     for agent in agents:
         agent._end = end
+    pace = Pace(100)
     while agents[0].num_timesteps < end:
-        plan, numbers = draw(programs, end, chunk)
+        start = time.perf_counter()
+        count = min(chunk, pace.steps, end - agents[0].num_timesteps)
+        plan, numbers = draw(programs, count, chunk)
         carries = programs[0].run_together(carries, tables, _stack(numbers), plan)
         noted = jax.tree.map(np.asarray, carries._replace(state=None, rows=None))
         for i, program in enumerate(programs):
             program.take_note(_part(noted, i), plan)
-    for i, program in enumerate(programs):
-        program.finish(_part(carries, i))
+        pace.took(count, time.perf_counter() - start)
+        if requested() or agents[0].num_timesteps >= end:
+            for i, program in enumerate(programs):
+                program.finish(_part(carries, i))
+            answer()
 
 
 def _kind(agent: KerasDQN) -> str:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack
 
+from nchain_agents.interrupts import answer, held, stopped_by
 from nchain_agents.progress import training_progress
 from nchain_agents.tabular.table_agent import TableAgent
-from nchain_env.checks import integer
+from nchain_env.checks import integer, whole_steps
+
+# The main thread looks for an interrupt as often, in seconds.
+_LOOK = 0.05
 
 
 def learn_many(
@@ -22,6 +28,9 @@ def learn_many(
     The compiled loop runs without Python's lock, so threads are enough. Each agent learns exactly
     what it would learn alone. Agents that step their environment work too, one at a time.
 
+    Ctrl-C, or an error in the training of one, stops all. Each keeps what it learned, and goes on
+    by `learn`.
+
     Args:
         agents: Different agents, each with an environment of its own.
         total_timesteps: The number of steps for each, at least 1.
@@ -30,17 +39,30 @@ def learn_many(
 
     Raises:
         ValueError: A parameter is outside its range, or agents share an environment.
+        KeyboardInterrupt: It was interrupted.
     """
-    integer("total_timesteps", total_timesteps, 1)
+    steps = whole_steps("total_timesteps", total_timesteps)
     workers = (os.cpu_count() or 1) if jobs is None else integer("jobs", jobs, 1)
     if len({id(agent.env.unwrapped) for agent in agents}) < len(agents):
         raise ValueError("agents must be different and have an environment each")
+    stop = threading.Event()
+
+    def learn(agent: TableAgent) -> None:
+        with stopped_by(stop):
+            if not stop.is_set():
+                agent.learn(steps)
+
     with (
+        held(),  # raised while a thread is started, it would leave one that nobody waits for
+        training_progress(steps * len(agents), progress_bar) as show,
         ThreadPoolExecutor(workers) as pool,
-        training_progress(total_timesteps * len(agents), progress_bar) as show,
+        ExitStack() as end,
     ):
-        for done, agent in enumerate(
-            pool.map(lambda agent: agent.learn(total_timesteps), agents), start=1
-        ):
+        end.callback(stop.set)  # before the pool waits for those that still learn
+        futures = [pool.submit(learn, agent) for agent in agents]
+        for done, (agent, future) in enumerate(zip(agents, futures, strict=True), start=1):
+            while wait([future], timeout=_LOOK).not_done:
+                answer()
+            future.result()
             last = agent.episode_returns[-1] if agent.episode_returns else float("nan")
-            show(done * total_timesteps, last)
+            show(done * steps, last)

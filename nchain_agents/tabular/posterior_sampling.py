@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from nchain_agents.agent import Env
 from nchain_agents.exploration import greedy
+from nchain_agents.interrupts import requested
 from nchain_agents.model_env import known_table
 from nchain_agents.storage import Saved
 from nchain_agents.tabular.loop import Settings
@@ -157,7 +158,7 @@ class PosteriorSampling(TableAgent):
             deterministic: Take the mean of the posterior.
 
         Returns:
-            The action (an int for one observation, an int64 array for a batch) and `state`.
+            The action (an int64 for one observation, an int64 array for a batch) and `state`.
 
         Raises:
             ValueError: The observation is not a state of the table.
@@ -169,7 +170,7 @@ class PosteriorSampling(TableAgent):
         actions = np.array(
             [greedy(self.memory.q, s, self.np_random) for s in states.ravel()], dtype=np.int64
         )
-        return (int(actions[0]) if states.ndim == 0 else actions), state
+        return (actions[0] if states.ndim == 0 else actions), state
 
     def _train(
         self, end: int, on_episode: Callable[[], bool] | None, progress: Callable[[], None]
@@ -186,6 +187,8 @@ class PosteriorSampling(TableAgent):
                 self._steps_in_episode = 0
                 if on_episode is not None and not on_episode():
                     return
+            if requested():
+                return
 
     def _sample_model(self) -> None:
         weights = self.np_random.standard_gamma(self.memory.counts + self._prior_weight)

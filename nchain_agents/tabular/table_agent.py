@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any, ClassVar, Literal
@@ -12,6 +13,7 @@ from gymnasium.spaces import Discrete
 
 from nchain_agents.agent import Agent, Env
 from nchain_agents.exploration import EpsilonSchedule, choose, epsilon_schedule
+from nchain_agents.interrupts import Pace, requested
 from nchain_agents.model_env import ModelEnv, model_env
 from nchain_agents.storage import LARGEST, Saved
 from nchain_agents.tabular.loop import Epsilon, Rule, Settings, Table, compiled
@@ -19,9 +21,8 @@ from nchain_env.mdp import FloatArray
 
 Compiled = bool | Literal["auto"]
 
-# Between two looks at the keyboard and the progress bar, the compiled loop takes this many steps,
-_CHUNK_STEPS = 4_000_000
-# and ends at most so many episodes.
+# Between two looks at the keyboard and the progress bar, the compiled loop ends at most so many
+# episodes.
 _CHUNK_EPISODES = 100_000
 
 
@@ -76,6 +77,7 @@ class TableAgent(Agent):
         self._settings = Settings(self.gamma, 1.0, 0.0, 0.0)
         self._schedule: EpsilonSchedule = epsilon_schedule(0.0)
         self._next_action = -1
+        self._pace = Pace(1000)
 
     def _checked(self, model: ModelEnv) -> ModelEnv:
         """Refuse a table that is not that of the spaces: compiled code does not look."""
@@ -172,6 +174,8 @@ class TableAgent(Agent):
                 progress()
                 if on_episode is not None and not on_episode():
                     return
+            if requested():
+                return
 
     def _train_compiled(
         self,
@@ -187,10 +191,11 @@ class TableAgent(Agent):
         )
         episodes = _CHUNK_EPISODES if on_episode is None else 1
         while self.num_timesteps < until:
-            steps = min(until - self.num_timesteps, _CHUNK_STEPS)
+            start, begin = self.num_timesteps, time.perf_counter()
+            steps = min(until - start, self._pace.steps)
             state, elapsed = model.position
             counts = (state, self._next_action, elapsed, len(self.episode_returns))
-            place = np.array([*counts, self.num_timesteps], dtype=np.int64)
+            place = np.array([*counts, start], dtype=np.int64)
             returns = np.empty(min(episodes, steps) + 1)
             returns[0] = self._episode_return
             ended = run(
@@ -209,8 +214,11 @@ class TableAgent(Agent):
             model.position = state, elapsed
             self._observation, self._episode_return = state, float(returns[ended])
             self.episode_returns.frombytes(returns[:ended].tobytes())
+            self._pace.took(self.num_timesteps - start, time.perf_counter() - begin)
             progress()
             if ended and on_episode is not None and not on_episode():
+                return
+            if requested():
                 return
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:

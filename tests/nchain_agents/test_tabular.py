@@ -22,6 +22,7 @@ from nchain_agents import (
     QLearning,
     RewardSum,
     Sarsa,
+    interrupts,
     learn_many,
     load,
 )
@@ -727,6 +728,9 @@ def test_the_compiled_loop_does_not_stop_for_a_progress_bar(
         yield lambda steps, last: told.append((steps, last))
 
     monkeypatch.setattr("nchain_agents.agent.training_progress", progress)
+    # as many steps at a time as a loop on a warm machine takes, whatever this one does
+    pace = "nchain_agents.tabular.table_agent.Pace"
+    monkeypatch.setattr(pace, lambda steps: interrupts.Pace(50_000))
     agent = QLearning("NChain-v0", seed=0).learn(50_000, progress_bar=True)
     assert len(agent.episode_returns) == 50
     assert told == [(50_000, agent.episode_returns[-1])]

@@ -27,6 +27,7 @@ from nchain_agents import (
     StopAfterEpisodes,
     learn_many,
 )
+from nchain_agents.interrupts import Pace
 from nchain_agents.tabular import batch, loop
 from nchain_agents.tabular.table_agent import TableAgent
 from nchain_agents.tabular.temporal_difference import TemporalDifferenceAgent
@@ -274,7 +275,7 @@ def test_machine_code_is_named_by_all_the_code_that_it_holds() -> None:
 
 
 def test_an_interrupted_agent_can_go_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(home, "_CHUNK_STEPS", 700)
+    monkeypatch.setattr(home, "Pace", lambda steps: Pace(700))
     whole = QLearning("NChain-v0", seed=3, compiled=True).learn(2800)
     agent = QLearning("NChain-v0", seed=3, compiled=True)
 
