@@ -99,7 +99,7 @@ class Agent(ABC):
         self._env_seed = int(seeds.generate_state(1)[0])
 
     def learn(
-        self, total_timesteps: int, callback: Callback | None = None, progress_bar: bool = False
+        self, total_timesteps: float, callback: Callback | None = None, progress_bar: bool = False
     ) -> Self:
         """Learn for a number of steps, going on where the last call ended.
 
@@ -110,8 +110,8 @@ class Agent(ABC):
         was interrupted may be lost in part.
 
         Args:
-            total_timesteps: The number of environment steps, at least 1; schedules are laid over
-                these and all that went before.
+            total_timesteps: The number of environment steps, at least 1; a whole float such as 1e5
+                will do. Schedules are laid over these and all that went before.
             callback: A function of the agent, called at the end of each episode; False stops the
                 training. With an attribute `n_steps`, a number of at least 1, it is called at every
                 multiple of so many steps and at the end of the training instead; see

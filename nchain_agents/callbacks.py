@@ -40,7 +40,7 @@ class StopAtConvergence:
         ValueError: A parameter is outside its range.
     """
 
-    def __init__(self, tolerance: float, window: int = 10_000) -> None:
+    def __init__(self, tolerance: float, window: float = 10_000) -> None:
         self.tolerance = real("tolerance", tolerance, 0, open_low=True)
         self.window = whole_steps("window", window)
         self.converged = False
@@ -70,7 +70,7 @@ class EveryNTimesteps:
         ValueError: n_steps is not such a number.
     """
 
-    def __init__(self, n_steps: int, callback: Callback) -> None:
+    def __init__(self, n_steps: float, callback: Callback) -> None:
         self.n_steps = whole_steps("n_steps", n_steps)
         self.callback = callback
 

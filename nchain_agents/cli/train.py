@@ -101,7 +101,9 @@ def train(
     try:
         model.learn(total_timesteps=steps, **learning)
     except KeyboardInterrupt:
-        console.print("stopped; what was learned is kept", highlight=False)
+        done = getattr(model, "num_timesteps", None)
+        after = "" if done is None else f" after {done:,} of {steps:,} steps"
+        console.print(f"stopped{after}; what was learned is kept", highlight=False)
     if hasattr(learning.get("callback"), "close"):
         learning["callback"].close()
     if _is_sb3(kind):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nchain_agents.deep.keras_dqn import KerasDQN
 
 
-def learn_together(agents: Sequence[KerasDQN], total_timesteps: int) -> None:
+def learn_together(agents: Sequence[KerasDQN], total_timesteps: float) -> None:
     """Let agents that differ in nothing but their seeds learn at the same time, on JAX.
 
     Each learns what it would learn by itself with `learn`, up to rounding; the work is vectorised

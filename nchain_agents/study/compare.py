@@ -18,6 +18,7 @@ from nchain_agents.study.plan import Study, chosen
 from nchain_agents.study.pool import Pool
 from nchain_agents.study.run import Run, train
 from nchain_agents.study.store import Store
+from nchain_env.checks import whole_steps
 
 
 def compare(
@@ -27,7 +28,7 @@ def compare(
     parameters: Mapping[str, Any] | None = None,
     sweep: Mapping[str, Sequence[Any]] | None = None,
     seeds: int = 5,
-    steps: int = 20_000,
+    steps: float = 20_000,
     episodes: int = 100,
     out: Path | str | None = None,
     resume: bool = False,
@@ -118,7 +119,7 @@ def plan(
     parameters: Mapping[str, Any] | None,
     sweep: Mapping[str, Sequence[Any]] | None,
     seeds: int,
-    steps: int,
+    steps: float,
     episodes: int,
 ) -> Study:
     """Return the study that the arguments of `compare` mean.
@@ -136,7 +137,7 @@ def plan(
         agents = [one.name for one in known.values() if one.installed and not one.by_name_only]
     found = chosen(agents, known)
     backend = keras_backend() if any("keras" in agent.requires for agent in found) else None
-    return Study(found, envs, seeds, steps, episodes, backend)
+    return Study(found, envs, seeds, whole_steps("steps", steps), episodes, backend)
 
 
 @contextmanager

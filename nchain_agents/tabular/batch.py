@@ -19,7 +19,7 @@ _LOOK = 0.05
 
 def learn_many(
     agents: Sequence[TableAgent],
-    total_timesteps: int,
+    total_timesteps: float,
     jobs: int | None = None,
     progress_bar: bool = False,
 ) -> None:

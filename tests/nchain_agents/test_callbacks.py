@@ -95,3 +95,54 @@ def test_bad_numbers_are_refused(value: object) -> None:
 def test_a_bad_tolerance_is_refused() -> None:
     with pytest.raises(ValueError, match="tolerance must be"):
         StopAtConvergence(0.0)
+
+
+def untouched(agent: Agent) -> bool:
+    """Whether an agent is as it was made: nothing reset, nothing drawn."""
+    fresh = QLearning("NChain-v0", seed=0)
+    return (
+        agent.num_timesteps == 0
+        and agent._observation is None
+        and agent.np_random.bit_generator.state == fresh.np_random.bit_generator.state
+        and vars(agent.env.unwrapped).keys() == vars(fresh.env.unwrapped).keys()
+    )
+
+
+@pytest.mark.parametrize("n_steps", [0, -5, 2.5, "10", True, float("nan")])
+def test_n_steps_that_is_no_number_of_steps_is_refused_at_the_start(n_steps: object) -> None:
+    def look(agent: Agent) -> None:
+        raise AssertionError("called")
+
+    look.n_steps = n_steps  # type: ignore[attr-defined]
+    agent = QLearning("NChain-v0", seed=0)
+    message = r"^n_steps of callback must be an integer of at least 1, got "
+    with pytest.raises(ValueError, match=message):
+        agent.learn(5000, look)
+    assert untouched(agent)
+
+
+def test_a_function_with_n_steps_is_called_as_often() -> None:
+    called: list[int] = []
+
+    def look(agent: Agent) -> None:
+        called.append(agent.num_timesteps)
+
+    look.n_steps = 400  # type: ignore[attr-defined]
+    QLearning("NChain-v0").learn(1000, look)
+    assert called == [400, 800, 1000]
+
+
+class SB3Callback:
+    """Like one of stable-baselines3's: it has methods, and cannot be called."""
+
+    def on_step(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("callback", [3, [], [print], "stop", SB3Callback(), StopAfterEpisodes])
+def test_a_callback_that_is_none_is_refused_at_the_start(callback: Any) -> None:
+    agent = QLearning("NChain-v0", seed=0)
+    message = r"^callback must be None or a function of the agent, got "
+    with pytest.raises(ValueError, match=message):
+        agent.learn(5000, callback)
+    assert untouched(agent)

@@ -368,7 +368,7 @@ def test_posterior_sampling_predicts_by_the_mean_or_by_the_sampled_model() -> No
     assert agent.predict(np.array([4, 0, 3]))[0].dtype == np.int64
     assert agent.predict(np.array([4, 0, 3]), "kept")[1] == "kept"
     assert agent.predict(0, "kept") == (1, "kept")
-    assert isinstance(agent.predict(0)[0], int)
+    assert isinstance(agent.predict(0)[0], np.int64)
     assert {agent.predict(1)[0] for _ in range(50)} == {0, 1}
     with pytest.raises(ValueError, match=r"^observation must be .*, got 5$"):
         agent.predict(5)
