@@ -351,7 +351,11 @@ class KerasDQN(Agent):
         _backend()
         from nchain_agents.deep.storage import saved_models
 
-        return cls(env, **parameters, **saved_models(saved, env, parameters["net_arch"]))
+        models = saved_models(saved, env, parameters["net_arch"])
+        try:
+            return cls(env, **parameters, **models)
+        except Exception as error:  # whatever a model or an optimizer sets off that was read
+            raise ValueError(str(error)) from error
 
     def _restore(self, saved: Saved) -> None:
         from nchain_agents.deep.storage import restore

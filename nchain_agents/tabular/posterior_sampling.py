@@ -234,6 +234,8 @@ class PosteriorSampling(TableAgent):
 
     def _restore(self, saved: Saved) -> None:
         super()._restore(saved)
+        if not np.isfinite(self.memory.reward_sums).all():
+            raise ValueError("reward_sums must hold finite numbers, got others")
         self._steps_in_episode = saved.number("steps_in_episode", 0)
 
     def _leave_episode(self) -> None:

@@ -390,6 +390,7 @@ def hostile_layers(ran: str) -> dict[str, dict[str, Any]]:
     return {
         "os.system as a class": layer("system", {"command": command}, "os"),
         "os.mkdir as a class": layer("mkdir", {"path": ran}, "os"),
+        "os.mkdir as a function": function("os", "mkdir"),
         "subprocess.Popen as a class": layer("Popen", {"args": ["mkdir", ran]}, "subprocess"),
         "a class of this test": layer("Path", {}, "pathlib"),
         "a module that is imported": layer("Any", {}, "antigravity"),
@@ -441,8 +442,18 @@ def test_a_hostile_network_runs_nothing(
     bad = hostile_layers(ran)[attack]
     sequential = copy.deepcopy(own["header"]["network"])
     layers = sequential["config"]["layers"]
+    # as layers of a functional model are called with what the file says (CVE-2025-1550)
+    called = bad | {"name": "called", "inbound_nodes": [{"args": [ran], "kwargs": {}}]}
+    entry = layers[0] | {"name": layers[0]["config"]["name"], "inbound_nodes": []}
+    functional = {
+        "name": "functional",
+        "layers": [entry, called],
+        "input_layers": [[entry["name"], 0, 0]],
+        "output_layers": [["called", 0, 0]],
+    }
     for network in (
         bad,
+        layer("Functional", functional, "keras.src.models.functional"),
         sequential | {"config": sequential["config"] | {"layers": [layers[0], bad, layers[1]]}},
         sequential | {"config": bad},
     ):
