@@ -205,7 +205,7 @@ def survivors(name: str, number: int, learners: int, folder: Path) -> int:
     for i in range(number):
         path.write_bytes(mutant(good, choose))
         try:
-            agent = load(path)
+            agent: Any = load(path)
         except ValueError as error:
             unnamed += str(path) not in str(error)
             continue
@@ -230,7 +230,7 @@ def test_a_mutated_file_of_a_table_learner_is_refused_or_learns_on(
 
 def test_a_mutated_file_of_a_network_is_refused_or_learns_on(tmp_path: Path) -> None:
     pytest.importorskip("keras", reason="needs the keras or the jax extra")
-    assert 5 < survivors("KerasDQN", 100, 1, tmp_path) < 50
+    assert 2 < survivors("KerasDQN", 40, 1, tmp_path) < 20
 
 
 @pytest.mark.slow
