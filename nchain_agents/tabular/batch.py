@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from nchain_agents.progress import training_progress
 from nchain_agents.tabular.table_agent import TableAgent
-from nchain_env.checks import integer
+from nchain_env.checks import count, instance, integer
 
 
 def learn_many(
@@ -31,7 +31,9 @@ def learn_many(
     Raises:
         ValueError: A parameter is outside its range, or agents share an environment.
     """
-    integer("total_timesteps", total_timesteps, 1)
+    count("total_timesteps", total_timesteps)
+    for agent in instance("agents", agents, Sequence, "a list of table learners"):
+        instance("agents", agent, TableAgent, "table learners")
     workers = (os.cpu_count() or 1) if jobs is None else integer("jobs", jobs, 1)
     if len({id(agent.env.unwrapped) for agent in agents}) < len(agents):
         raise ValueError("agents must be different and have an environment each")
