@@ -223,7 +223,7 @@ class Agent(ABC):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the agent to one file, without pickle.
 
-        On an environment with a model (`P`, as in toy-text), the place in the present episode is
+        On an environment that is known to sample a table, the place in the present episode is
         saved too, and a loaded agent learns on as if never stopped. On others it begins a new
         episode.
 

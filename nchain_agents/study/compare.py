@@ -50,7 +50,7 @@ def compare(
         sweep: Keyword arguments of several values each: every combination is an environment.
         seeds: How many seeds each agent learns with in each environment.
         steps: How many steps each learns for.
-        episodes: How many episodes an evaluation plays where an environment has no model.
+        episodes: How many episodes an evaluation plays where there is no exact answer.
         out: The folder that keeps the runs as they finish, and gets `results.csv`, `timing.csv`,
             `summary.json`, `learning_curves.png` and `report.html`. Called again with the same
             arguments it makes only the runs that are missing or have failed. None keeps nothing.

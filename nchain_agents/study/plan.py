@@ -48,7 +48,7 @@ class Study:
         envs: The environments that each learns in.
         seeds: How many seeds each learns with: 0, 1, ..., seeds - 1.
         steps: How many steps each learns for.
-        episodes: How many episodes an evaluation plays where an environment has no model.
+        episodes: How many episodes an evaluation plays where there is no exact answer.
         keras_backend: What Keras runs on; None where no agent needs it.
     """
 

@@ -102,7 +102,7 @@ class Judge:
 
     Args:
         env: The choice of environment.
-        episodes: How many episodes an evaluation plays where it has no model.
+        episodes: How many episodes an evaluation plays where there is no exact answer.
     """
 
     def __init__(self, env: EnvChoice, episodes: int) -> None:

@@ -38,12 +38,13 @@ class TableAgent(Agent):
         gamma: The discount factor, in [0, 1].
         seed: Makes everything that follows repeatable.
         compiled: True: on the outcome table; False: step the environment; "auto": on the table
-            where Numba is installed, the environment has a table (`P`, as in toy-text) and wears
-            no wrapper that may change what the agent sees.
+            where Numba is installed and the environment is known to sample it: NChain-v0 and
+            toy-text's FrozenLake, CliffWalking and Taxi, unless `step` or `reset` are overridden
+            or a wrapper may change what the agent sees.
 
     Raises:
         ValueError: A space is not discrete, a parameter is outside its range, or compiled is True
-            and the environment cannot be learned on its table.
+            and the environment is not known to sample a table.
         ModuleNotFoundError: compiled is True and Numba is not installed.
     """
 
