@@ -57,7 +57,9 @@ def _results(
 ) -> Generator[tuple[int, T | Failure], None, None]:
     answers: Answers = queue.SimpleQueue()
     loop = asyncio.new_event_loop()
-    # Of an event loop's own: a notebook's is busy in this thread.
+    # The client leaves errors of its own tasks behind when it closes.
+    loop.set_exception_handler(lambda loop, context: None)
+    # In a thread of its own: a notebook's event loop is busy in this one.
     thread = threading.Thread(target=_work, args=(loop, calls, settings, answers), daemon=True)
     thread.start()
     try:
@@ -75,8 +77,11 @@ def _work(
     settings: Settings,
     answers: Answers,
 ) -> None:
-    log = logging.getLogger("distributed.client")  # prints tracebacks of lost connections
-    disabled, log.disabled = log.disabled, True
+    # These print tracebacks of lost connections, of which `_Patience` tells.
+    logs = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
+    levels = [log.level for log in logs]
+    for log in logs:
+        log.setLevel(logging.CRITICAL + 1)
     try:
         with asyncio.Runner(loop_factory=lambda: loop) as runner:
             runner.run(_Study(calls, settings, answers).make())
@@ -85,7 +90,8 @@ def _work(
     except BaseException as error:
         answers.put(error)
     finally:
-        log.disabled = disabled
+        for log, level in zip(logs, levels, strict=True):
+            log.setLevel(level)
 
 
 def _cancel_all() -> None:
@@ -253,3 +259,6 @@ async def _close(client: Any) -> None:
         await asyncio.wait_for(client.close(), _CLOSING)
     except (OSError, asyncio.CancelledError):
         client.status = "closed"  # so that it does not try again when it is deleted
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise

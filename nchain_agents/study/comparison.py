@@ -75,6 +75,11 @@ class Comparison:
             if run.failure is not None
         ]
 
+    @property
+    def tracebacks(self) -> list[str | None]:
+        """The traceback of each of the failures, None where no exception was raised."""
+        return [run.traceback for run in self.runs if run.failure is not None]
+
     @cached_property
     def results(self) -> list[dict[str, Any]]:
         """One row for each checkpoint of each run that did not fail; `pandas.DataFrame` takes it.

@@ -58,7 +58,7 @@ def write_page(path: Path, comparison: Comparison) -> None:
         study=study,
         sections=sections,
         overall=_overall(comparison),
-        failures=comparison.failures,
+        failures=[*zip(comparison.failures, comparison.tracebacks, strict=True)],
         recipe=recipe(study),
         agents_file=AGENTS_FILE,
         machine=f"{platform.system()} {platform.machine()}",

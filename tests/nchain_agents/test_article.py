@@ -4,7 +4,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from functools import partial
 from math import comb
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+from processes import eventually, marked
 from scipy.stats import binomtest, fisher_exact
 
 from nchain_agents import RewardSum, cli, keras_backend
@@ -323,27 +323,6 @@ def test_neither_the_number_of_jobs_nor_an_interruption_changes_anything(tmp_pat
     assert sorted(os.listdir(tmp_path / "1")) == sorted(os.listdir(out))
     for name in os.listdir(tmp_path / "1"):
         assert (tmp_path / "1" / name).read_bytes() == (out / name).read_bytes()
-
-
-def eventually(holds: Callable[[], bool], seconds: float = 300) -> bool:
-    end = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.05)
-    return True
-
-
-def marked(mark: str) -> list[str]:
-    """Return the processes that have a mark in their environment."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if mark.encode() in (folder / "environ").read_bytes():
-                found.append(folder.name)
-        except OSError:  # it has ended, or is another user's
-            continue
-    return found
 
 
 def played(rounds: int, q: Any) -> tables.Tournament:

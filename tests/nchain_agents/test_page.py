@@ -346,6 +346,13 @@ def test_failures_are_told(opened: Opener) -> None:
     assert len(rows) == 1
     told = [rows[0].locator("th").inner_text(), *rows[0].locator("td").all_inner_texts()]
     assert told[2].startswith("RuntimeError: the <b>network</b> is very")
+    assert re.search(r"very far away \(test_page\.py:\d+\)\s+Traceback$", told[2])
+    traceback = rows[0].locator("pre")
+    assert not traceback.is_visible()
+    rows[0].locator("summary").click()
+    assert traceback.is_visible()
+    assert traceback.inner_text().startswith("Traceback (most recent call last):")
+    assert 'raise RuntimeError("the <b>network</b> is "' in traceback.inner_text()
     assert [*told[:2], *told[3:]] == ["fails", "1", "100", "NChain-v0 slip=0.1"]
     assert page.get_by_role("link", name="1 failed").get_attribute("href") == "#failures"
     assert "1 of the runs here failed and are left out" in page.locator("main").inner_text()

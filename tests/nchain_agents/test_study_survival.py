@@ -1,72 +1,18 @@
 """Studies that are killed, run on a cluster, or are very long."""
 
-import json
 import os
 import signal
-import sqlite3
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from processes import NCHAIN, begin, cluster, end, eventually, files_of, kept, marked
 
 pytestmark = pytest.mark.slow
-
-NCHAIN = (sys.executable, "-m", "nchain_agents")
-
-
-def begin(*command: str, **options: Any) -> subprocess.Popen[bytes]:
-    """Begin a command in a process group of its own."""
-    return subprocess.Popen(
-        command,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        **options,
-    )
-
-
-def kept(out: Path) -> dict[tuple[Any, ...], str]:
-    """Return the finished runs in a folder."""
-    if not (out / "runs.sqlite").exists():
-        return {}
-    with closing(sqlite3.connect(out / "runs.sqlite", timeout=60)) as store:
-        try:
-            rows = store.execute("select env, agent, seed, text from runs").fetchall()
-        except sqlite3.OperationalError:  # killed before there was a table
-            return {}
-    return {tuple(row[:3]): row[3] for row in rows}
-
-
-def files_of(out: Path) -> list[bytes]:
-    return [(out / name).read_bytes() for name in ("results.csv", "summary.json")]
-
-
-def eventually(holds: Callable[[], bool], seconds: float = 120) -> bool:
-    end = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.05)
-    return True
-
-
-def marked(mark: str) -> list[int]:
-    """Return the processes that have a mark in their environment."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if mark.encode() in (folder / "environ").read_bytes():
-                found.append(int(folder.name))
-        except OSError:  # it has ended, or is another user's
-            continue
-    return found
 
 
 def progressed(study: subprocess.Popen[bytes], out: Path, before: int) -> bool:
@@ -107,43 +53,16 @@ def test_a_study_that_is_killed_again_and_again_loses_no_finished_run(tmp_path: 
     assert files_of(out) == files_of(tmp_path / "whole")
 
 
-def address_in(file: Path) -> str:
-    """Return the scheduler's address, "" while its file is not written to the end."""
-    try:
-        return str(json.loads(file.read_text())["address"])
-    except (FileNotFoundError, json.JSONDecodeError):
-        return ""
-
-
-@contextmanager
-def cluster(folder: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
-    """Begin a Dask scheduler and two workers, each a process of its own."""
-    file = folder / "scheduler.json"
-    dask = (sys.executable, "-m", "dask")
-    options = ("--port", "0", "--no-dashboard", "--scheduler-file", str(file))
-    parts = [begin(*dask, "scheduler", *options)]
-    try:
-        assert eventually(lambda: address_in(file) != "")
-        address = address_in(file)
-        worker = (*dask, "worker", address, "--nthreads", "1", "--no-dashboard")
-        parts += [begin(*worker, cwd=folder) for _ in range(2)]
-        yield address, parts[1:]
-    finally:
-        for part in parts:
-            os.killpg(part.pid, signal.SIGKILL)
-            part.wait()
-
-
 def test_a_cluster_that_loses_a_worker_gives_the_same_bytes(tmp_path: Path) -> None:
     pytest.importorskip("distributed", reason="needs the distributed extra")
     command = [*NCHAIN, "compare", "--agents", "q-learning,posterior-sampling", "--seeds", "20"]
     command += ["--steps", "20000"]
     out = tmp_path / "cluster"
-    with cluster(tmp_path) as (address, workers):
-        study = begin(*command, "--scheduler", address, "--out", str(out))
+    with cluster(tmp_path, 2) as dask:
+        study = begin(*command, "--scheduler", dask.address, "--out", str(out))
         assert eventually(lambda: len(kept(out)) >= 3)
         before = kept(out)
-        os.killpg(workers[0].pid, signal.SIGKILL)
+        end(dask.workers[0])
         assert len(before) < 40, "it was over before the worker was killed"
         assert study.wait(timeout=600) == 0
     after = kept(out)
