@@ -13,8 +13,8 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-import nchain_env  # noqa: F401  (registers NChain-v0)
 from nchain_agents import storage
+from nchain_agents.env_argument import environment
 from nchain_agents.interrupts import answer, held
 from nchain_agents.model_env import ModelEnv, model_env
 from nchain_agents.progress import training_progress
@@ -45,10 +45,10 @@ class Agent(ABC):
     parameters: ClassVar[tuple[str, ...]] = ("gamma",)
 
     def __init__(self, env: Env | str, *, gamma: float = 0.95, seed: int | None = None) -> None:
-        self._env: Env = gym.make(env) if isinstance(env, str) else env
+        self._env: Env = environment(env)
         self.gamma = real("gamma", gamma, 0, 1)
         if seed is not None:
-            integer("seed", seed, 0)
+            seed = integer("seed", seed, 0)
         # With one seed for both, exploration and slips would be the same numbers.
         agent_seed, env_seed = np.random.SeedSequence(seed).generate_state(2)
         self.np_random = np.random.default_rng(agent_seed)
@@ -72,7 +72,7 @@ class Agent(ABC):
 
     @env.setter
     def env(self, env: Env | str) -> None:
-        self._set_env(gym.make(env) if isinstance(env, str) else env)
+        self._set_env(environment(env))
 
     def _set_env(self, env: Env) -> None:
         """Go on in another environment.
@@ -309,17 +309,18 @@ class Agent(ABC):
             if kind != cls.__name__:
                 raise ValueError(f"it holds a {kind}, not a {cls.__name__}")
             place, given = saved.field("place", dict, type(None)), env is not None
-            if env is None:
-                env = _make(saved.field("env", dict, type(None)), saved.size)
-            elif isinstance(env, str):
-                env = gym.make(env)
+            made: Env = (
+                _make(saved.field("env", dict, type(None)), saved.size)
+                if env is None
+                else environment(env)
+            )
             parameters = saved.field("parameters", dict)
             if set(parameters) != set(cls.parameters):
                 raise ValueError(
                     f"a {cls.__name__} must have the parameters {', '.join(cls.parameters)}, "
                     f"got {', '.join(parameters)}"
                 )
-            agent = cls._built(env, storage.bounded("parameters", parameters), saved)
+            agent = cls._built(made, storage.bounded("parameters", parameters), saved)
             agent.num_timesteps = saved.count("num_timesteps")
             agent._end = saved.count("end", 1)
             agent._env_seed = saved.count("env_seed", 0, 2**32)

@@ -72,6 +72,8 @@ class EveryNTimesteps:
 
     def __init__(self, n_steps: float, callback: Callback) -> None:
         self.n_steps = whole_steps("n_steps", n_steps)
+        if not callable(callback):
+            raise ValueError(f"callback must be a function of the agent, got {callback!r}")
         self.callback = callback
 
     def __call__(self, agent: Agent) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.wrappers import TimeLimit
 
-import nchain_env  # noqa: F401  (registers NChain-v0)
+from nchain_agents.env_argument import environment
 from nchain_agents.model_check import check_model
 from nchain_agents.model_env import NotKnown, known_table, time_limits
 from nchain_agents.prediction import Model, greedy_policy, player, returns_on_table
@@ -290,7 +290,7 @@ def score(model: Model, env: gym.Env[Any, Any] | str, episodes: int = 100) -> fl
         UserWarning: The environment offers a table that does not describe it, so it was played; the
             message says what differs.
     """
-    measure = yardstick(gym.make(env) if isinstance(env, str) else env, episodes)
+    measure = yardstick(environment(env), episodes)
     reason = measure.reason if isinstance(measure, EpisodeYardstick) else _NO_MODEL
     if np.isnan(measure.optimal):
         raise ValueError(

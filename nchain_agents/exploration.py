@@ -136,10 +136,10 @@ def boltzmann(q: FloatArray, state: int, temperature: float, rng: np.random.Gene
     largest = best_value(q, state)
     total = 0.0
     for action in range(q.shape[1]):
-        total += math.exp((q[state, action] - largest) / temperature)
+        total += math.exp(float(q[state, action] - largest) / temperature)
     left = rng.random() * total
     for action in range(q.shape[1] - 1):
-        left -= math.exp((q[state, action] - largest) / temperature)
+        left -= math.exp(float(q[state, action] - largest) / temperature)
         if left < 0.0:
             return action
     return int(q.shape[1]) - 1
@@ -165,7 +165,7 @@ def policy_value(q: FloatArray, state: int, epsilon: float, temperature: float) 
         total = 0.0
         weighted = 0.0
         for action in range(q.shape[1]):
-            weight = math.exp((q[state, action] - largest) / temperature)
+            weight = math.exp(float(q[state, action] - largest) / temperature)
             total += weight
             weighted += weight * q[state, action]
         value = weighted / total

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import operator
+import os
+import sys
 from typing import Any
 
 import numpy as np
@@ -43,13 +45,66 @@ def size(name: str, value: Any, bytes_each: int) -> int:
         ValueError: It is no such number, or the system would not give `bytes_each` for each.
     """
     number = integer(name, value, 1)
+    fits(name, value, number * bytes_each)
+    return number
+
+
+def fits(name: str, value: Any, num_bytes: int) -> None:
+    """Refuse a value for which so many bytes are needed, if they cannot be had.
+
+    Raises:
+        ValueError: This machine has not so much memory, or the system would not give it.
+    """
     try:
-        np.empty(number * bytes_each, np.uint8)  # asked for, not used, and given back
+        if num_bytes > _physical_memory():
+            raise MemoryError
+        np.empty(num_bytes, np.uint8)  # asked for, not used, and given back
     except (MemoryError, ValueError):
         raise ValueError(
-            f"{name} must be small enough for memory, at {bytes_each} bytes each, got {value!r}"
+            f"{name} must be small enough for memory, got {value}, which takes "
+            f"{num_bytes // 2**30} GiB"
         ) from None
-    return number
+
+
+def _physical_memory() -> int:
+    """Return the bytes of memory here; where the system does not say, all that has an address."""
+    # a system that promises more memory than it has ends the process that uses it
+    if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", ()):
+        return sys.maxsize
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def count(name: str, value: Any, low: int = 1) -> int:
+    """Return `value` as an int of at least `low` that can be counted up to with 64 bits.
+
+    Raises:
+        ValueError: It is not.
+    """
+    integer(name, value, low)
+    return integer(name, value, low, 2**62)
+
+
+def instance(name: str, value: Any, kinds: type | tuple[type, ...], what: str) -> Any:
+    """Return `value` if it is of one of the kinds, which `what` describes.
+
+    Raises:
+        ValueError: It is not.
+    """
+    if not isinstance(value, kinds):
+        raise ValueError(f"{name} must be {what}, got {value!r}")
+    return value
+
+
+def one_of(name: str, value: Any, allowed: tuple[Any, ...]) -> Any:
+    """Return `value` if it is one of those allowed.
+
+    Raises:
+        ValueError: It is none of them; 1 is not True here.
+    """
+    if not any(type(value) is type(choice) and value == choice for choice in allowed):
+        known = ", ".join(repr(choice) for choice in allowed)
+        raise ValueError(f"{name} must be one of {known}, got {value!r}")
+    return value
 
 
 def whole_steps(name: str, value: Any) -> int:
@@ -59,7 +114,7 @@ def whole_steps(name: str, value: Any) -> int:
         ValueError: It is not.
     """
     whole = isinstance(value, float | np.floating) and value.is_integer()
-    return integer(name, int(value) if whole else value, 1)
+    return count(name, int(value) if whole else value)
 
 
 def real(

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from nchain_agents.deep.replay import spanned
+from nchain_agents.deep.replay import LARGEST_REWARD, spanned
 from nchain_agents.interrupts import Pace, requested
 from nchain_agents.model_env import model_env
 from nchain_env.mdp import FloatArray
@@ -91,6 +91,8 @@ class Program:
         self._env = model_env(agent.env)
         mdp = self._env.mdp
         self._rewards = mdp.reward.ravel()
+        if np.abs(self._rewards).max() > LARGEST_REWARD:
+            raise ValueError(f"env must have rewards of at most {LARGEST_REWARD:g} in its table")
         self.table = Table(
             mdp.next_state.ravel().astype(np.int32),
             self._rewards.astype(np.float32),

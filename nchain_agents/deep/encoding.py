@@ -39,7 +39,8 @@ class Encoding:
 
     def rows(self, observations: Any, num: int) -> Float32Array:
         """Return a copy of `num` observations as rows, (num, width)."""
-        return np.array(observations, dtype=np.float32).reshape(num, self.width)
+        with np.errstate(over="ignore"):  # what becomes infinite is refused by those who look
+            return np.array(observations, dtype=np.float32).reshape(num, self.width)
 
     def encode(self, rows: Any) -> Any:
         """Return what a network takes, (N, inputs), for rows, (N, width)."""
@@ -71,4 +72,7 @@ class Encoding:
             for observation in batch:
                 if observation not in self.space:
                     raise ValueError(f"observation must be in {self.space}, got {observation!r}")
-        return self.rows(batch, len(batch)), single
+        rows = self.rows(batch, len(batch))
+        if not np.isfinite(rows).all():
+            raise ValueError(f"observation must be finite in single precision, got {given}")
+        return rows, single

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from itertools import pairwise
 from typing import Any, ClassVar, Self
 
 import gymnasium as gym
@@ -16,8 +17,11 @@ from nchain_agents.deep.replay import Replay
 from nchain_agents.deep.stepped import learn_stepped
 from nchain_agents.deep.worlds import SingleWorld, world_of
 from nchain_agents.storage import Saved
-from nchain_env.checks import integer, real
+from nchain_env.checks import count, fits, integer, one_of, real
 from nchain_env.mdp import FloatArray
+
+# what single precision can hold
+_SMALLEST, _LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
 
 
 class KerasDQN(Agent):
@@ -118,15 +122,19 @@ class KerasDQN(Agent):
         self._backend = _backend()
         super().__init__(env, gamma=gamma, seed=seed)  # type: ignore[arg-type]
         self.learning_rate = real("learning_rate", learning_rate, 0, open_low=True)
-        self.buffer_size = integer("buffer_size", buffer_size, 1)
-        self.learning_starts = integer("learning_starts", learning_starts, 0)
-        self.batch_size = integer("batch_size", batch_size, 1)
-        self.train_freq = integer("train_freq", train_freq, 1)
+        if not _SMALLEST <= self.learning_rate <= _LARGEST:
+            raise ValueError(
+                f"learning_rate must be a number of single precision, got {learning_rate!r}"
+            )
+        self.buffer_size = count("buffer_size", buffer_size)
+        self.learning_starts = count("learning_starts", learning_starts, 0)
+        self.batch_size = count("batch_size", batch_size)
+        self.train_freq = count("train_freq", train_freq)
         self.gradient_steps = -1
-        if gradient_steps != -1:
-            self.gradient_steps = integer("gradient_steps (unless -1)", gradient_steps, 1)
+        if integer("gradient_steps", gradient_steps, -1) != -1:
+            self.gradient_steps = count("gradient_steps (unless -1)", gradient_steps)
         self.tau = real("tau", tau, 0, 1, open_low=True)
-        self.target_update_interval = integer("target_update_interval", target_update_interval, 1)
+        self.target_update_interval = count("target_update_interval", target_update_interval)
         self.exploration_fraction = real("exploration_fraction", exploration_fraction, 0, 1)
         self.exploration_initial_eps = real(
             "exploration_initial_eps", exploration_initial_eps, 0, 1
@@ -134,12 +142,16 @@ class KerasDQN(Agent):
         self.exploration_final_eps = real("exploration_final_eps", exploration_final_eps, 0, 1)
         self.exploration_decay = real("exploration_decay", exploration_decay, 0, 1)
         self.max_grad_norm = real("max_grad_norm", max_grad_norm, 0, open_low=True)
-        self.n_steps = integer("n_steps", n_steps, 1)
-        self.double_q = _one_of("double_q", double_q, (False, True))
-        self.loss = _one_of("loss", loss, ("huber", "mse"))
-        self.net_arch = [integer("net_arch", width, 1) for width in net_arch]
+        self.n_steps = count("n_steps", n_steps)
+        self.double_q = one_of("double_q", double_q, (False, True))
+        self.loss = one_of("loss", loss, ("huber", "mse"))
+        if not isinstance(net_arch, list | tuple | np.ndarray) or np.ndim(net_arch) == 0:
+            raise ValueError(f"net_arch must be a list of integers, got {net_arch!r}")
+        self.net_arch = [count("net_arch", width) for width in net_arch]
+        if not isinstance(activation, str):
+            raise ValueError(f"activation must be a name that Keras knows, got {activation!r}")
         self.activation = activation
-        self.compiled = _one_of("compiled", compiled, (False, True, "auto"))
+        self.compiled = one_of("compiled", compiled, (False, True, "auto"))
         self._epsilon = self.exploration_initial_eps
 
         self._world = world_of(self.env)
@@ -148,6 +160,7 @@ class KerasDQN(Agent):
             raise ValueError(f"env must have discrete actions numbered from 0, got {actions}")
         self._num_actions = int(actions.n)
         self._encoding = self._world.encoding
+        self._check_sizes()
         self._replay = Replay(
             self.buffer_size, self._encoding.width, self._world.num_envs, self.gamma, self.n_steps
         )
@@ -164,6 +177,12 @@ class KerasDQN(Agent):
         # what the parameters do not describe
         self._own_model, self._own_optimizer = model is not None, optimizer is not None
         if model is None:
+            try:
+                keras.activations.get(activation)
+            except ValueError:
+                raise ValueError(
+                    f"activation must be a name that Keras knows, got {activation!r}"
+                ) from None
             weight_seed = int(self.np_random.integers(2**31))
             model = multilayer_perceptron(
                 self._encoding.inputs, self.net_arch, activation, self._num_actions, weight_seed
@@ -175,6 +194,24 @@ class KerasDQN(Agent):
         elif not isinstance(optimizer, keras.optimizers.Optimizer):
             raise ValueError(f"optimizer must be a Keras optimizer, got {optimizer!r}")
         self._set_models(model, twin(model), optimizer)
+
+    def _check_sizes(self) -> None:
+        """Refuse what memory cannot hold: the replay buffer, the networks, what a batch needs.
+
+        Raises:
+            ValueError: The message names the parameter.
+        """
+        number, row = 4, 4 * (2 * self._encoding.width + 4)
+        widths = [self._encoding.inputs, *self.net_arch, self._num_actions]
+        weights = sum((a + 1) * b for a, b in pairwise(widths))
+        # two networks, the two moments of Adam and the gradient
+        fits("net_arch", widths, 5 * number * weights)
+        fits("buffer_size", self.buffer_size, row * self.buffer_size)
+        sample = row + number * sum(widths)
+        fits("batch_size", self.batch_size, sample * self.batch_size)
+        fits("n_steps", self.n_steps, row * self.batch_size * self.n_steps)
+        of_updates = "gradient_steps" if self.gradient_steps > 0 else "train_freq"
+        fits(of_updates, getattr(self, of_updates), row * self.batch_size * self._updates)
 
     def _set_models(self, network: Any, target_network: Any, optimizer: Any) -> None:
         import keras
@@ -272,11 +309,19 @@ class KerasDQN(Agent):
         program = self._compiled_program(self.compiled)
         if program is not None:
             program.learn(until, on_episode, progress)
-            return
-        try:
-            learn_stepped(self, until, on_episode, progress)
-        finally:
-            self._learner.release()
+        else:
+            try:
+                learn_stepped(self, until, on_episode, progress)
+            finally:
+                self._learner.release()
+        self._check_weights()
+
+    def _check_weights(self) -> None:
+        if not np.isfinite(self.knowledge()).all():
+            raise ValueError(
+                f"learning_rate {self.learning_rate:g} lets the training diverge: at step "
+                f"{self.num_timesteps} there are weights that are not finite"
+            )
 
     def _compiled_program(self, compiled: bool | str) -> Any:
         """The training loop as one program; None where it is stepped.
@@ -387,14 +432,6 @@ class KerasDQN(Agent):
         self.__dict__.update(state)
         self._backend = _backend()
         rebuild(self, models)
-
-
-def _one_of(name: str, value: Any, allowed: tuple[Any, ...]) -> Any:
-    # by type too: 1 is not True here
-    if not any(type(value) is type(choice) and value == choice for choice in allowed):
-        known = ", ".join(repr(choice) for choice in allowed)
-        raise ValueError(f"{name} must be one of {known}, got {value!r}")
-    return value
 
 
 def _backend() -> Any:

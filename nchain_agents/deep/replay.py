@@ -14,6 +14,9 @@ import numpy.typing as npt
 from nchain_agents.deep.encoding import Float32Array
 from nchain_env.mdp import FloatArray
 
+# Single precision can hold the squares of what so large rewards add up to.
+LARGEST_REWARD = 1e15
+
 
 class Batch(NamedTuple):
     """B transitions: observations before and reached (B, D), the rest (B,)."""

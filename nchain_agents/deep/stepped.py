@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nchain_agents.deep.encoding import Float32Array
+from nchain_agents.deep.replay import LARGEST_REWARD
 from nchain_agents.deep.worlds import Step
 from nchain_agents.interrupts import requested
 
@@ -65,7 +66,7 @@ def learn_stepped(
 def _count(agent: KerasDQN, step: Step) -> None:
     """Take note of a step."""
     rewards = step.rewards
-    _check(agent, rewards, "reward")
+    _check(agent, rewards, "reward", LARGEST_REWARD)
     _check(agent, step.reached, "observation")
     agent._calls += 1
     if step.valid is None:
@@ -80,12 +81,16 @@ def _count(agent: KerasDQN, step: Step) -> None:
         agent._returns[step.ended] = 0.0
 
 
-def _check(agent: KerasDQN, numbers: npt.NDArray[Any], what: str) -> None:
-    if not np.isfinite(numbers).all():
+def _check(
+    agent: KerasDQN, numbers: npt.NDArray[Any], what: str, largest: float | None = None
+) -> None:
+    fine = np.isfinite(numbers) if largest is None else np.abs(numbers) <= largest  # NaN is not
+    if not fine.all():
         agent._observation = None  # the next call of `learn` begins new episodes
+        allowed = "finite" if largest is None else f"finite, and at most {largest:g}"
         raise ValueError(
             f"env gave the {what} {numbers.squeeze()} at step {agent.num_timesteps + 1}; "
-            "it must be finite, and training has stopped there"
+            f"it must be {allowed}, and training has stopped there"
         )
 
 

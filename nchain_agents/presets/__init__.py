@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from nchain_agents.keras_backend import keras_backend
+from nchain_env.checks import instance
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,7 @@ def named(name: str, known: Mapping[str, Preset]) -> Preset:
     Raises:
         ValueError: There is none of that name; the message says which come close.
     """
+    instance("agents", name, str, "names of agents")
     if name not in known:
         close = get_close_matches(name, known, n=3)
         hint = f"did you mean {' or '.join(close)}? " if close else ""
@@ -139,6 +141,8 @@ def presets_for(env_id: str, parameters: Mapping[str, Any]) -> dict[str, Preset]
         parameters: Its keyword arguments. A problem counts as this environment if it fixes no
             parameter otherwise; those that fix most come first.
     """
+    instance("env_id", env_id, str, "what gym.make takes")
+    instance("parameters", parameters, Mapping, "keyword arguments by name")
     _, _, name = env_id.rpartition(":")  # without the module that registers it
     tuned: list[tuple[int, Problem]] = []
     for one in map(problem, problem_names()):
@@ -161,15 +165,20 @@ def time_limit(env_id: str) -> int | None:
     return next((limit for limit in limits if limit is not None), None)
 
 
-@cache
 def problem(name: str = "nchain") -> Problem:
     """Return a problem by its name; `problem_names` lists them.
 
     Raises:
         ValueError: There is none of that name.
     """
+    instance("problem", name, str, "the name of one")
     if name not in problem_names():
         raise ValueError(f"problem must be one of {', '.join(problem_names())}, got {name!r}")
+    return _problem(name)
+
+
+@cache
+def _problem(name: str) -> Problem:
     text = files(__package__).joinpath(f"{name}.toml").read_text(encoding="utf-8")
     entries = tomllib.loads(text)
     about = entries.pop("problem")

@@ -6,8 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from functools import partial
+from os import PathLike
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from nchain_agents.keras_backend import keras_backend
 from nchain_agents.presets import Preset, presets_for
@@ -18,7 +21,7 @@ from nchain_agents.study.plan import Study, chosen
 from nchain_agents.study.pool import Pool
 from nchain_agents.study.run import Run, train
 from nchain_agents.study.store import Store
-from nchain_env.checks import whole_steps
+from nchain_env.checks import instance, whole_steps
 
 
 def compare(
@@ -74,6 +77,7 @@ def compare(
         ModuleNotFoundError: There is a scheduler, and distributed is not installed.
         TimeoutError: The cluster could not be used for `cluster_timeout` seconds.
     """
+    instance("out", out, (str, PathLike, type(None)), "a path or None")
     pool = Pool(jobs, time_limit, scheduler, cluster_timeout)
     study = plan(
         agents,
@@ -129,6 +133,16 @@ def plan(
     """
     if isinstance(agents, str):
         agents = [agents]
+    if agents is not None:
+        try:
+            agents = list(agents)
+        except TypeError:
+            raise ValueError(f"agents must be names, classes or presets, got {agents!r}") from None
+    instance("env", env, str, "what gym.make takes, and its parameters")
+    instance("parameters", parameters, (Mapping, type(None)), "keyword arguments by name")
+    instance("sweep", sweep, (Mapping, type(None)), "lists of values by name")
+    for name, values in (sweep or {}).items():
+        instance(f"sweep of {name}", values, (Sequence, np.ndarray), "a list of values")
     env_id, given = parsed(env)
     sweep = sweep or {}
     envs = environments(env_id, together(given, parameters or {}, sweep), sweep)

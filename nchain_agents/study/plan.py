@@ -9,10 +9,13 @@ from typing import Any, NamedTuple
 
 from nchain_agents.presets import Preset
 from nchain_agents.study.environments import EnvChoice
-from nchain_env.checks import integer
+from nchain_env.checks import count, fits, integer
 
 # How often each learner is looked at.
 CHECKPOINTS = 20
+
+# What a run that is to be made takes at the least, in bytes.
+_RUN = 100
 
 
 class RunKey(NamedTuple):
@@ -60,9 +63,9 @@ class Study:
     keras_backend: str | None = None
 
     def __post_init__(self) -> None:
-        integer("seeds", self.seeds, 1)
-        integer("steps", self.steps, 1)
-        integer("episodes", self.episodes, 2)
+        fits("seeds", self.seeds, _RUN * integer("seeds", self.seeds, 1))
+        count("steps", self.steps)
+        fits("episodes", self.episodes, 8 * integer("episodes", self.episodes, 2))
         names = [agent.name for agent in self.agents]
         if not names or len(set(names)) < len(names):
             raise ValueError(f"agents must be at least one, with different names, got {names}")

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from nchain_agents.study.answers import Answers, next_answer
 from nchain_agents.study.failure import Failure
 from nchain_agents.study.isolation import Interpreter, pickled, unpickled
-from nchain_env.checks import integer, real
+from nchain_env.checks import instance, integer, real
 
 T = TypeVar("T")
 
@@ -50,7 +50,8 @@ class Pool:
         integer("jobs", self.jobs, 0)
         if self.time_limit is not None:
             real("time_limit", self.time_limit, 0, open_low=True)
-        if self.scheduler is not None and not re.fullmatch(r"\w+://.+:\d+", self.scheduler):
+        address = instance("scheduler", self.scheduler, (str, type(None)), "an address or None")
+        if address is not None and not re.fullmatch(r"\w+://.+:\d+", address):
             raise ValueError(
                 f"scheduler must be an address like tcp://HOST:PORT, got {self.scheduler!r}"
             )

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from nchain_agents.interrupts import answer, held, stopped_by
 from nchain_agents.progress import training_progress
 from nchain_agents.tabular.table_agent import TableAgent
-from nchain_env.checks import integer, whole_steps
+from nchain_env.checks import instance, integer, whole_steps
 
 # The main thread looks for an interrupt as often, in seconds.
 _LOOK = 0.05
@@ -42,6 +42,8 @@ def learn_many(
         KeyboardInterrupt: It was interrupted.
     """
     steps = whole_steps("total_timesteps", total_timesteps)
+    for agent in instance("agents", agents, Sequence, "a list of table learners"):
+        instance("agents", agent, TableAgent, "table learners")
     workers = (os.cpu_count() or 1) if jobs is None else integer("jobs", jobs, 1)
     if len({id(agent.env.unwrapped) for agent in agents}) < len(agents):
         raise ValueError("agents must be different and have an environment each")

@@ -98,6 +98,10 @@ class DoubleQLearning(TemporalDifferenceAgent):
     act = staticmethod(act)
     update = staticmethod(update)
 
+    @staticmethod
+    def _bytes_per_pair(states: int) -> int:
+        return 40
+
     def _initial_memory(self) -> Memory:
         first, second = self._initial_table(), self._initial_table()
         visits = (np.zeros(self._shape, dtype=np.int64) for _ in range(2))

@@ -16,7 +16,7 @@ from nchain_agents.model_env import known_table
 from nchain_agents.storage import Saved
 from nchain_agents.tabular.loop import Settings
 from nchain_agents.tabular.table_agent import Compiled, TableAgent
-from nchain_env.checks import integer, real
+from nchain_env.checks import instance, integer, real
 from nchain_env.mdp import BoolArray, FloatArray, IntArray, TabularMDP
 from nchain_env.planning import policy_iteration
 
@@ -113,13 +113,15 @@ class PosteriorSampling(TableAgent):
         real("gamma", gamma, 0, 1, open_high=True)
         super().__init__(env, gamma=gamma, seed=seed, compiled=compiled)
         self.prior = real("prior", prior, 0, open_low=True)
+        if self._prior_weight < np.finfo(np.float64).tiny:
+            raise ValueError(f"prior must be large enough to be shared out, got {prior!r}")
         horizon = math.ceil(1 / (1 - self.gamma) - 1e-9)
         self.resample_every = (
             horizon if resample_every is None else integer("resample_every", resample_every, 1)
         )
+        self.rewards: str = instance("rewards", rewards, str, "'learned' or 'known'")
         if rewards not in ("learned", "known"):
             raise ValueError(f"rewards must be 'learned' or 'known', got {rewards!r}")
-        self.rewards = rewards
         self._known = self._known_rewards() if rewards == "known" else None
         states, actions = self._shape
         self.memory = Memory(
@@ -129,6 +131,10 @@ class PosteriorSampling(TableAgent):
         )
         self._steps_in_episode = 0
         self._mean: tuple[int, FloatArray] | None = None
+
+    @staticmethod
+    def _bytes_per_pair(states: int) -> int:
+        return 8 + 16 * (states + 1)
 
     @property
     def q(self) -> FloatArray:

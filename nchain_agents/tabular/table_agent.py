@@ -17,9 +17,13 @@ from nchain_agents.interrupts import Pace, requested
 from nchain_agents.model_env import ModelEnv, model_env
 from nchain_agents.storage import LARGEST, Saved
 from nchain_agents.tabular.loop import Epsilon, Rule, Settings, Table, compiled
-from nchain_env.mdp import FloatArray
+from nchain_env.checks import fits, one_of
+from nchain_env.mdp import LARGEST_REWARD, FloatArray
 
 Compiled = bool | Literal["auto"]
+
+# What rewards may add up to: less than the largest number, because differences and means are taken.
+_LARGEST_SUM = 1e307
 
 # Between two looks at the keyboard and the progress bar, the compiled loop ends at most so many
 # episodes.
@@ -66,8 +70,10 @@ class TableAgent(Agent):
             _size("observations", self.env.observation_space),
             _size("actions", self.env.action_space),
         )
-        if compiled not in (True, False, "auto"):
-            raise ValueError(f"compiled must be True, False or 'auto', got {compiled!r}")
+        states, actions = self._shape
+        tables = f"{states} states and {actions} actions"
+        fits("env", tables, states * actions * self._bytes_per_pair(states))
+        one_of("compiled", compiled, (True, False, "auto"))
         if compiled is True:
             if find_spec("numba") is None:
                 raise ModuleNotFoundError(
@@ -85,7 +91,22 @@ class TableAgent(Agent):
         states, actions = model.mdp.num_states, model.mdp.num_actions
         if (states, actions) != self._shape:
             raise ValueError(f"env must have {self._shape} states and actions in its model, too")
+        if np.abs(model.mdp.reward).max() > self._largest_reward:
+            raise ValueError(
+                f"env must have rewards of at most {self._largest_reward:.3g} in its model, which "
+                f"can be added up over {self._end} steps"
+            )
         return model
+
+    @property
+    def _largest_reward(self) -> float:
+        """What can be paid in each step of the training without an infinite sum."""
+        return min(LARGEST_REWARD, _LARGEST_SUM / self._end)
+
+    @staticmethod
+    def _bytes_per_pair(states: int) -> int:
+        """The memory that each state and action takes."""
+        return 8
 
     @property
     def q(self) -> FloatArray:
@@ -149,12 +170,19 @@ class TableAgent(Agent):
     ) -> None:
         act, update = type(self).act, type(self).update
         memory, settings, rng = self.memory, self._settings, self.np_random
+        largest = self._largest_reward
         while self.num_timesteps < until:
             state, epsilon = int(self._observation), self._epsilon()
             action = self._next_action
             if action < 0:
                 action = int(act(memory, settings, state, epsilon, rng))
             reached, reward, terminated, truncated, _ = self.env.step(action)
+            if not abs(float(reward)) <= largest:  # NaN, too
+                self._leave_episode()
+                raise ValueError(
+                    f"env gave the reward {reward} at step {self.num_timesteps + 1}; it must be "
+                    f"finite, and at most {largest:.3g}, and training has stopped there"
+                )
             # A truncated episode was cut off, not over: only `terminated` ends the return.
             self._next_action = update(
                 memory,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from nchain_agents.exploration import EpsilonLike, choose, epsilon_schedule
 from nchain_agents.tabular.loop import Rule, Settings
 from nchain_agents.tabular.table_agent import Compiled, TableAgent
 from nchain_env.checks import real
-from nchain_env.mdp import FloatArray, IntArray
+from nchain_env.mdp import LARGEST_REWARD, FloatArray, IntArray
 
 InitialQ = float | tuple[float, float]
 
@@ -93,21 +94,44 @@ class TemporalDifferenceAgent(TableAgent):
         if 0 < self.visit_power <= 0.5:  # the squares of the step sizes would not sum
             raise ValueError(f"visit_power must be 0 or in (0.5, 1], got {visit_power!r}")
         self._schedule = epsilon_schedule(epsilon)
-        self.epsilon = epsilon
+        self.epsilon: EpsilonLike
+        if isinstance(epsilon, Mapping):  # of Python's own numbers, which can be saved
+            self.epsilon = {name: float(value) for name, value in epsilon.items()}
+        else:
+            self.epsilon = float(epsilon)
         self.temperature = real("temperature", temperature, 0)
-        self.initial_q = initial_q
+        self.initial_q = _initial_q(initial_q)
         self._settings = Settings(
             self.gamma, self.learning_rate, self.visit_power, self.temperature
         )
         self.memory = self._initial_memory()
 
+    @staticmethod
+    def _bytes_per_pair(states: int) -> int:
+        return 16
+
     def _initial_memory(self) -> Any:
         return Memory(self._initial_table(), np.zeros(self._shape, dtype=np.int64))
 
     def _initial_table(self) -> FloatArray:
-        if isinstance(self.initial_q, list | tuple):
-            if len(self.initial_q) != 2:
-                raise ValueError(f"initial_q must be a number or (low, high), got {self.initial_q}")
-            low, high = (real("initial_q", bound) for bound in self.initial_q)
-            return self.np_random.uniform(low, high, size=self._shape)
-        return np.full(self._shape, real("initial_q", self.initial_q))
+        if isinstance(self.initial_q, tuple):
+            return self.np_random.uniform(*self.initial_q, size=self._shape)
+        return np.full(self._shape, self.initial_q)
+
+
+def _initial_q(given: Any) -> InitialQ:
+    """Return a number or two bounds, checked."""
+    if not isinstance(given, list | tuple):
+        return _value(given)
+    if len(given) != 2:
+        raise ValueError(f"initial_q must be a number or (low, high), got {given!r}")
+    low, high = _value(given[0]), _value(given[1])
+    if low > high:
+        raise ValueError(f"initial_q must be (low, high), got {given!r}")
+    return low, high
+
+
+def _value(given: Any) -> float:
+    """Return a value that can be added to rewards."""
+    real("initial_q", given)
+    return real("initial_q", given, -LARGEST_REWARD, LARGEST_REWARD)

@@ -448,3 +448,39 @@ def test_a_missing_backend_is_named_with_its_extra(backend: str, hidden: str, me
         check=True,
     )
     assert re.search(message, done.stdout), done.stdout
+
+
+def test_a_vec_env_of_sb3_is_refused_with_what_to_use_instead() -> None:
+    vec_env = pytest.importorskip("stable_baselines3.common.vec_env")
+    env = vec_env.DummyVecEnv([lambda: gym.make("NChain-v0")])
+    message = "env must be .* got stable-baselines3's DummyVecEnv; use gymnasium.make_vec"
+    with pytest.raises(ValueError, match=message):
+        KerasDQN(env)
+    agent = KerasDQN(gym.make_vec("NChain-v0", num_envs=1), **SMALL)
+    with pytest.raises(ValueError, match=message):
+        agent.env = env
+    assert agent.learn(10).num_timesteps == 10
+
+
+def test_rewards_too_large_for_single_precision_stop_the_training() -> None:
+    env = Scripted(gym.spaces.Discrete(3), 1, rewards=(1e300, 1e300))
+    agent = KerasDQN(env, **SMALL)
+    with pytest.raises(ValueError, match=r"the reward 1e\+300 at step 1; it must be finite, and"):
+        agent.learn(10)
+    env.rewards = (1e15, -1e15)
+    agent.learn(40)
+    assert np.isfinite(agent.last_loss)
+    assert np.isfinite(agent.q_values(1)).all()
+
+
+def test_an_observation_to_predict_for_must_be_finite() -> None:
+    agent = KerasDQN(Scripted(gym.spaces.Box(-1, 1, (2,)), np.zeros(2, np.float32)), **SMALL)
+    for bad in (np.nan, np.inf, 1e300):
+        with pytest.raises(ValueError, match="observation must be finite"):
+            agent.predict(np.array([0.0, bad]))
+
+
+def test_a_training_that_diverges_says_so() -> None:
+    agent = KerasDQN("NChain-v0", **SMALL | {"learning_rate": 1e38})
+    with pytest.raises(ValueError, match="learning_rate 1e\\+38 lets the training diverge"):
+        agent.learn(200)
