@@ -5,44 +5,36 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from nchain_agents.exploration import best_value
-from nchain_agents.tabular.loop import Rule, Settings
-from nchain_agents.tabular.temporal_difference import Memory, TemporalDifferenceAgent
+from nchain_agents.tabular.loop import Act, Settings, Transition, Update
+from nchain_agents.tabular.temporal_difference import Tables, TemporalDifferenceAgent
 
 
-def act(memory: Memory, settings: Settings, state: int, epsilon: float, rng: Any) -> int:
+def act(tables: Tables, settings: Settings, state: int, epsilon: float, rng: Any) -> int:
     """Act at random with probability epsilon or where the row sums to 0, else take the best.
 
     Among equals the first is the best, as NumPy's argmax has it.
     """
     explores = epsilon > 0.0 and rng.random() < epsilon
     total = 0.0
-    for action in range(memory.q.shape[1]):
-        total += memory.q[state, action]
+    for action in range(tables.q.shape[1]):
+        total += tables.q[state, action]
     if explores or total == 0.0:
-        return int(rng.random() * memory.q.shape[1])
+        return int(rng.random() * tables.q.shape[1])
     best = 0
-    for action in range(1, memory.q.shape[1]):
-        if memory.q[state, action] > memory.q[state, best]:
+    for action in range(1, tables.q.shape[1]):
+        if tables.q[state, action] > tables.q[state, best]:
             best = action
     return best
 
 
 def update(
-    memory: Memory,
-    settings: Settings,
-    state: int,
-    action: int,
-    reward: float,
-    reached: int,
-    terminated: bool,
-    epsilon: float,
-    rng: Any,
-) -> int:
+    tables: Tables, settings: Settings, transition: Transition, epsilon: float, rng: Any
+) -> None:
     """Q(S, A) <- Q(S, A) + R + alpha [gamma max_a Q(S', a) - Q(S, A)]."""
-    target = settings.gamma * best_value(memory.q, reached)
-    q = memory.q[state, action]
-    memory.q[state, action] = q + (reward + settings.learning_rate * (target - q))
-    return -1
+    state, action, reward, next_state, _, _ = transition
+    q = tables.q[state, action]
+    bootstrap = settings.gamma * best_value(tables.q, next_state)
+    tables.q[state, action] = q + (reward + settings.learning_rate * (bootstrap - q))
 
 
 class TutorialQLearning(TemporalDifferenceAgent):
@@ -53,5 +45,5 @@ class TutorialQLearning(TemporalDifferenceAgent):
     temperature.
     """
 
-    act: ClassVar[Rule] = staticmethod(act)
-    update: ClassVar[Rule] = staticmethod(update)
+    act: ClassVar[Act] = staticmethod(act)
+    update: ClassVar[Update] = staticmethod(update)

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nchain_agents.exploration import choose, greedy
-from nchain_agents.tabular.loop import Settings
+from nchain_agents.tabular.loop import Settings, Transition
 from nchain_agents.tabular.temporal_difference import TemporalDifferenceAgent, step_size
 from nchain_env.mdp import FloatArray, IntArray
 
 
-class Memory(NamedTuple):
+class DoubleTables(NamedTuple):
     """Two tables, each with its visits, and their mean, all (S, A)."""
 
     q: FloatArray
@@ -22,71 +22,28 @@ class Memory(NamedTuple):
     visits2: IntArray
 
 
-def act(memory: Memory, settings: Settings, state: int, epsilon: float, rng: Any) -> int:
+def act(tables: DoubleTables, settings: Settings, state: int, epsilon: float, rng: Any) -> int:
     """Explore, or take an action by its mean value."""
-    return choose(memory.q, state, epsilon, settings.temperature, rng)
+    return choose(tables.q, state, epsilon, settings.temperature, rng)
 
 
 def update(
-    memory: Memory,
-    settings: Settings,
-    state: int,
-    action: int,
-    reward: float,
-    reached: int,
-    terminated: bool,
-    epsilon: float,
-    rng: Any,
-) -> int:
-    """With probability one half update the first table, else the second, valued by the other."""
-    if rng.random() < 0.5:
-        move(
-            memory.q1,
-            memory.q2,
-            memory.visits1,
-            settings,
-            state,
-            action,
-            reward,
-            reached,
-            terminated,
-            rng,
-        )
-    else:
-        move(
-            memory.q2,
-            memory.q1,
-            memory.visits2,
-            settings,
-            state,
-            action,
-            reward,
-            reached,
-            terminated,
-            rng,
-        )
-    memory.q[state, action] = (memory.q1[state, action] + memory.q2[state, action]) / 2.0
-    return -1
-
-
-def move(
-    q: FloatArray,
-    other: FloatArray,
-    visits: IntArray,
-    settings: Settings,
-    state: int,
-    action: int,
-    reward: float,
-    reached: int,
-    terminated: bool,
-    rng: Any,
+    tables: DoubleTables, settings: Settings, transition: Transition, epsilon: float, rng: Any
 ) -> None:
-    """Q1(S, A) <- Q1(S, A) + alpha [R + gamma Q2(S', argmax_a Q1(S', a)) - Q1(S, A)]."""
-    following = 0.0
+    """Q1(S, A) <- Q1(S, A) + alpha [R + gamma Q2(S', argmax_a Q1(S', a)) - Q1(S, A)].
+
+    With probability one half the two tables change places.
+    """
+    state, action, reward, next_state, terminated, _ = transition
+    q, other, visits = tables.q1, tables.q2, tables.visits1
+    if rng.random() >= 0.5:
+        q, other, visits = tables.q2, tables.q1, tables.visits2
+    bootstrap = 0.0
     if not terminated:
-        following = other[reached, greedy(q, reached, rng)]
+        bootstrap = other[next_state, greedy(q, next_state, rng)]
     alpha = step_size(settings, visits, state, action)
-    q[state, action] += alpha * (reward + settings.gamma * following - q[state, action])
+    q[state, action] += alpha * (reward + settings.gamma * bootstrap - q[state, action])
+    tables.q[state, action] = (q[state, action] + other[state, action]) / 2.0
 
 
 class DoubleQLearning(TemporalDifferenceAgent):
@@ -102,7 +59,7 @@ class DoubleQLearning(TemporalDifferenceAgent):
     def _bytes_per_pair(states: int) -> int:
         return 40
 
-    def _initial_memory(self) -> Memory:
+    def _initial_tables(self) -> DoubleTables:
         first, second = self._initial_table(), self._initial_table()
         visits = (np.zeros(self._shape, dtype=np.int64) for _ in range(2))
-        return Memory((first + second) / 2.0, first, second, *visits)
+        return DoubleTables((first + second) / 2.0, first, second, *visits)

@@ -5,29 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 from nchain_agents.exploration import policy_value
-from nchain_agents.tabular.loop import Settings
-from nchain_agents.tabular.temporal_difference import Memory, TemporalDifferenceAgent, step_size
+from nchain_agents.tabular.loop import Settings, Transition
+from nchain_agents.tabular.temporal_difference import Tables, TemporalDifferenceAgent, step_size
 
 
 def update(
-    memory: Memory,
-    settings: Settings,
-    state: int,
-    action: int,
-    reward: float,
-    reached: int,
-    terminated: bool,
-    epsilon: float,
-    rng: Any,
-) -> int:
+    tables: Tables, settings: Settings, transition: Transition, epsilon: float, rng: Any
+) -> None:
     """Q(S, A) <- Q(S, A) + alpha [R + gamma sum_a pi(a | S') Q(S', a) - Q(S, A)]."""
-    following = 0.0
+    state, action, reward, next_state, terminated, _ = transition
+    bootstrap = 0.0
     if not terminated:
-        following = policy_value(memory.q, reached, epsilon, settings.temperature)
-    alpha = step_size(settings, memory.visits, state, action)
-    error = reward + settings.gamma * following - memory.q[state, action]
-    memory.q[state, action] += alpha * error
-    return -1
+        bootstrap = policy_value(tables.q, next_state, epsilon, settings.temperature)
+    alpha = step_size(settings, tables.visits, state, action)
+    tables.q[state, action] += alpha * (
+        reward + settings.gamma * bootstrap - tables.q[state, action]
+    )
 
 
 class ExpectedSarsa(TemporalDifferenceAgent):

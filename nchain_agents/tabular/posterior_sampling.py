@@ -14,14 +14,14 @@ from nchain_agents.exploration import greedy
 from nchain_agents.interrupts import requested
 from nchain_agents.model_env import known_table
 from nchain_agents.storage import Saved
-from nchain_agents.tabular.loop import Settings
+from nchain_agents.tabular.loop import Settings, Transition
 from nchain_agents.tabular.table_agent import Compiled, TableAgent
 from nchain_env.checks import instance, integer, real
 from nchain_env.mdp import BoolArray, FloatArray, IntArray, TabularMDP
 from nchain_env.planning import policy_iteration
 
 
-class Memory(NamedTuple):
+class PosteriorTables(NamedTuple):
     """The values of the sampled model, (S, A), and what was seen, (S, A, S + 1).
 
     The last of the S + 1 outcomes of a state and action is the end of the episode.
@@ -32,27 +32,19 @@ class Memory(NamedTuple):
     reward_sums: FloatArray
 
 
-def act(memory: Memory, settings: Settings, state: int, epsilon: float, rng: Any) -> int:
+def act(tables: PosteriorTables, settings: Settings, state: int, epsilon: float, rng: Any) -> int:
     """Act optimally for the sampled model."""
-    return greedy(memory.q, state, rng)
+    return greedy(tables.q, state, rng)
 
 
 def update(
-    memory: Memory,
-    settings: Settings,
-    state: int,
-    action: int,
-    reward: float,
-    reached: int,
-    terminated: bool,
-    epsilon: float,
-    rng: Any,
-) -> int:
+    tables: PosteriorTables, settings: Settings, transition: Transition, epsilon: float, rng: Any
+) -> None:
     """Count what happened: the posterior is Dirichlet(prior + counts)."""
-    outcome = memory.counts.shape[2] - 1 if terminated else reached
-    memory.counts[state, action, outcome] += 1
-    memory.reward_sums[state, action, outcome] += reward
-    return -1
+    state, action, reward, next_state, terminated, _ = transition
+    outcome = tables.counts.shape[2] - 1 if terminated else next_state
+    tables.counts[state, action, outcome] += 1
+    tables.reward_sums[state, action, outcome] += reward
 
 
 class PosteriorSampling(TableAgent):
@@ -124,7 +116,7 @@ class PosteriorSampling(TableAgent):
             raise ValueError(f"rewards must be 'learned' or 'known', got {rewards!r}")
         self._known = self._known_rewards() if rewards == "known" else None
         states, actions = self._shape
-        self.memory = Memory(
+        self.tables = PosteriorTables(
             np.zeros(self._shape),
             np.zeros((states, actions, states + 1), dtype=np.int64),
             np.zeros((states, actions, states + 1)),
@@ -140,7 +132,7 @@ class PosteriorSampling(TableAgent):
     def q(self) -> FloatArray:
         """The action values, (S, A), of the mean of the posterior."""
         if self._mean is None or self._mean[0] != self.num_timesteps:
-            weights = self.memory.counts + self._prior_weight
+            weights = self.tables.counts + self._prior_weight
             self._mean = self.num_timesteps, self._solve(weights, self._mean_rewards(0.0))
         return self._mean[1]
 
@@ -174,7 +166,7 @@ class PosteriorSampling(TableAgent):
         self.q_values(observation)  # checks it
         states = np.asarray(observation)
         actions = np.array(
-            [greedy(self.memory.q, s, self.np_random) for s in states.ravel()], dtype=np.int64
+            [greedy(self.tables.q, s, self.np_random) for s in states.ravel()], dtype=np.int64
         )
         return (actions[0] if states.ndim == 0 else actions), state
 
@@ -197,19 +189,19 @@ class PosteriorSampling(TableAgent):
                 return
 
     def _sample_model(self) -> None:
-        weights = self.np_random.standard_gamma(self.memory.counts + self._prior_weight)
+        weights = self.np_random.standard_gamma(self.tables.counts + self._prior_weight)
         # a weight can underflow to 0, but not all of a row: the counts or the prior stop that
         weights += np.finfo(np.float64).tiny
         largest = np.abs(self._mean_rewards(0.0)).max()
         unseen = self.np_random.normal(0.0, 1.0, size=weights.shape) * largest
-        self.memory.q[...] = self._solve(weights, self._mean_rewards(unseen))
+        self.tables.q[...] = self._solve(weights, self._mean_rewards(unseen))
 
     def _mean_rewards(self, unseen: float | FloatArray) -> FloatArray:
         """(S, A, S + 1) what each outcome pays."""
         if self._known is not None:
             return self._known
-        counts = self.memory.counts
-        return np.where(counts > 0, self.memory.reward_sums / np.maximum(counts, 1), unseen)
+        counts = self.tables.counts
+        return np.where(counts > 0, self.tables.reward_sums / np.maximum(counts, 1), unseen)
 
     def _solve(self, weights: FloatArray, rewards: FloatArray) -> FloatArray:
         states, _, outcomes = weights.shape
@@ -240,7 +232,7 @@ class PosteriorSampling(TableAgent):
 
     def _restore(self, saved: Saved) -> None:
         super()._restore(saved)
-        if not np.isfinite(self.memory.reward_sums).all():
+        if not np.isfinite(self.tables.reward_sums).all():
             raise ValueError("reward_sums must hold finite numbers, got others")
         self._steps_in_episode = saved.number("steps_in_episode", 0)
 

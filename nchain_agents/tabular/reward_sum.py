@@ -8,36 +8,27 @@ import numpy as np
 
 from nchain_agents.agent import Env
 from nchain_agents.exploration import greedy
-from nchain_agents.tabular.loop import Settings
+from nchain_agents.tabular.loop import Settings, Transition
 from nchain_agents.tabular.table_agent import Compiled, TableAgent
 from nchain_env.mdp import FloatArray
 
 
-class Memory(NamedTuple):
+class RewardTables(NamedTuple):
     """The sums of the rewards, (S, A)."""
 
     q: FloatArray
 
 
-def act(memory: Memory, settings: Settings, state: int, epsilon: float, rng: Any) -> int:
+def act(tables: RewardTables, settings: Settings, state: int, epsilon: float, rng: Any) -> int:
     """Take the action of the largest sum, among equals one at random."""
-    return greedy(memory.q, state, rng)
+    return greedy(tables.q, state, rng)
 
 
 def update(
-    memory: Memory,
-    settings: Settings,
-    state: int,
-    action: int,
-    reward: float,
-    reached: int,
-    terminated: bool,
-    epsilon: float,
-    rng: Any,
-) -> int:
+    tables: RewardTables, settings: Settings, transition: Transition, epsilon: float, rng: Any
+) -> None:
     """Q(S, A) <- Q(S, A) + R."""
-    memory.q[state, action] += reward
-    return -1
+    tables.q[transition.state, transition.action] += transition.reward
 
 
 class RewardSum(TableAgent):
@@ -64,4 +55,4 @@ class RewardSum(TableAgent):
         self, env: Env | str, *, seed: int | None = None, compiled: Compiled = "auto"
     ) -> None:
         super().__init__(env, seed=seed, compiled=compiled)
-        self.memory = Memory(np.zeros(self._shape))
+        self.tables = RewardTables(np.zeros(self._shape))

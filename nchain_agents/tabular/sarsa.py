@@ -2,34 +2,51 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from nchain_agents.exploration import choose
-from nchain_agents.tabular.loop import Settings
-from nchain_agents.tabular.temporal_difference import Memory, TemporalDifferenceAgent, step_size
+from nchain_agents.tabular.loop import Settings, Transition
+from nchain_agents.tabular.temporal_difference import TemporalDifferenceAgent, step_size
+from nchain_env.mdp import FloatArray, IntArray
+
+
+class SarsaTables(NamedTuple):
+    """The action values and the visits, both (S, A), and the action A' that is taken next, (1,).
+
+    A' is -1 where it is not chosen yet: at the beginning of an episode.
+    """
+
+    q: FloatArray
+    visits: IntArray
+    next_action: IntArray
+
+
+def act(tables: SarsaTables, settings: Settings, state: int, epsilon: float, rng: Any) -> int:
+    """Take the action A' of the last update; at the beginning of an episode choose one."""
+    action = int(tables.next_action[0])
+    tables.next_action[0] = -1
+    if action < 0:
+        action = choose(tables.q, state, epsilon, settings.temperature, rng)
+    return action
 
 
 def update(
-    memory: Memory,
-    settings: Settings,
-    state: int,
-    action: int,
-    reward: float,
-    reached: int,
-    terminated: bool,
-    epsilon: float,
-    rng: Any,
-) -> int:
+    tables: SarsaTables, settings: Settings, transition: Transition, epsilon: float, rng: Any
+) -> None:
     """Choose A' from S'; Q(S, A) <- Q(S, A) + alpha [R + gamma Q(S', A') - Q(S, A)]."""
-    following = 0.0
-    next_action = -1
+    state, action, reward, next_state, terminated, truncated = transition
+    bootstrap = 0.0
     if not terminated:
-        next_action = choose(memory.q, reached, epsilon, settings.temperature, rng)
-        following = memory.q[reached, next_action]
-    alpha = step_size(settings, memory.visits, state, action)
-    error = reward + settings.gamma * following - memory.q[state, action]
-    memory.q[state, action] += alpha * error
-    return next_action
+        next_action = choose(tables.q, next_state, epsilon, settings.temperature, rng)
+        bootstrap = tables.q[next_state, next_action]
+        if not truncated:
+            tables.next_action[0] = next_action
+    alpha = step_size(settings, tables.visits, state, action)
+    tables.q[state, action] += alpha * (
+        reward + settings.gamma * bootstrap - tables.q[state, action]
+    )
 
 
 class Sarsa(TemporalDifferenceAgent):
@@ -39,4 +56,16 @@ class Sarsa(TemporalDifferenceAgent):
     policy, so epsilon must fall for it to find the optimal one.
     """
 
+    act = staticmethod(act)
     update = staticmethod(update)
+
+    def _initial_tables(self) -> SarsaTables:
+        visits = np.zeros(self._shape, dtype=np.int64)
+        return SarsaTables(self._initial_table(), visits, np.full(1, -1))
+
+    def _bounds(self, name: str) -> tuple[int, int]:
+        return (-1, self._shape[1] - 1) if name == "next_action" else super()._bounds(name)
+
+    def _leave_episode(self) -> None:
+        super()._leave_episode()
+        self.tables.next_action[0] = -1

@@ -16,7 +16,8 @@ from nchain_agents.exploration import EpsilonSchedule, choose, epsilon_schedule
 from nchain_agents.interrupts import Pace, requested
 from nchain_agents.model_env import ModelEnv, model_env
 from nchain_agents.storage import LARGEST, Saved
-from nchain_agents.tabular.loop import Epsilon, Rule, Settings, Table, compiled
+from nchain_agents.tabular.compiler import compiled
+from nchain_agents.tabular.loop import Act, Epsilon, Settings, Table, Transition, Update
 from nchain_env.checks import fits, one_of
 from nchain_env.mdp import LARGEST_REWARD, FloatArray
 
@@ -34,7 +35,7 @@ class TableAgent(Agent):
     """An agent with a table of action values, `q`, of shape (S, A).
 
     A subclass states its rules as two functions, `act` and `update` (see `tabular.loop`), and what
-    they change as a tuple of arrays, `memory`; those of integers are counts. The rules are run by
+    they change as a tuple of arrays, `tables`; those of integers are counts. The rules are run by
     stepping the environment, or compiled (by Numba) on its outcome table; the results are equal bit
     for bit.
 
@@ -53,9 +54,9 @@ class TableAgent(Agent):
         ModuleNotFoundError: compiled is True and Numba is not installed.
     """
 
-    act: ClassVar[Rule]
-    update: ClassVar[Rule]
-    memory: Any
+    act: ClassVar[Act]
+    update: ClassVar[Update]
+    tables: Any
 
     def __init__(
         self,
@@ -83,7 +84,6 @@ class TableAgent(Agent):
         self.compiled = compiled
         self._settings = Settings(self.gamma, 1.0, 0.0, 0.0)
         self._schedule: EpsilonSchedule = epsilon_schedule(0.0)
-        self._next_action = -1
         self._pace = Pace(1000)
 
     def _checked(self, model: ModelEnv) -> ModelEnv:
@@ -111,7 +111,7 @@ class TableAgent(Agent):
     @property
     def q(self) -> FloatArray:
         """The table of action values, (S, A)."""
-        table: FloatArray = self.memory.q
+        table: FloatArray = self.tables.q
         return table
 
     def q_values(self, observation: npt.ArrayLike) -> FloatArray:
@@ -169,36 +169,24 @@ class TableAgent(Agent):
         self, until: int, on_episode: Callable[[], bool] | None, progress: Callable[[], None]
     ) -> None:
         act, update = type(self).act, type(self).update
-        memory, settings, rng = self.memory, self._settings, self.np_random
+        tables, settings, rng = self.tables, self._settings, self.np_random
         largest = self._largest_reward
         while self.num_timesteps < until:
             state, epsilon = int(self._observation), self._epsilon()
-            action = self._next_action
-            if action < 0:
-                action = int(act(memory, settings, state, epsilon, rng))
-            reached, reward, terminated, truncated, _ = self.env.step(action)
+            action = int(act(tables, settings, state, epsilon, rng))
+            next_state, reward, terminated, truncated, _ = self.env.step(action)
             if not abs(float(reward)) <= largest:  # NaN, too
                 self._leave_episode()
                 raise ValueError(
                     f"env gave the reward {reward} at step {self.num_timesteps + 1}; it must be "
                     f"finite, and at most {largest:.3g}, and training has stopped there"
                 )
-            # A truncated episode was cut off, not over: only `terminated` ends the return.
-            self._next_action = update(
-                memory,
-                settings,
-                state,
-                action,
-                float(reward),
-                int(reached),
-                terminated,
-                epsilon,
-                rng,
+            transition = Transition(
+                state, action, float(reward), int(next_state), terminated, truncated
             )
+            update(tables, settings, transition, epsilon, rng)
             over = terminated or truncated
-            if over:
-                self._next_action = -1
-            self._count_step(float(reward), reached, over)
+            self._count_step(float(reward), next_state, over)
             if over:
                 progress()
                 if on_episode is not None and not on_episode():
@@ -223,13 +211,12 @@ class TableAgent(Agent):
             start, begin = self.num_timesteps, time.perf_counter()
             steps = min(until - start, self._pace.steps)
             state, elapsed = model.position
-            counts = (state, self._next_action, elapsed, len(self.episode_returns))
-            place = np.array([*counts, start], dtype=np.int64)
+            place = np.array([state, elapsed, len(self.episode_returns), start], dtype=np.int64)
             returns = np.empty(min(episodes, steps) + 1)
             returns[0] = self._episode_return
             ended = run(
                 table,
-                self.memory,
+                self.tables,
                 self._settings,
                 epsilon,
                 place,
@@ -239,7 +226,7 @@ class TableAgent(Agent):
                 self.np_random,
                 model.np_random,
             )
-            state, self._next_action, elapsed, _, self.num_timesteps = place.tolist()
+            state, elapsed, _, self.num_timesteps = place.tolist()
             model.position = state, elapsed
             self._observation, self._episode_return = state, float(returns[ended])
             self.episode_returns.frombytes(returns[:ended].tobytes())
@@ -251,19 +238,16 @@ class TableAgent(Agent):
                 return
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
-        return {**self.memory._asdict(), "next_action": np.array(self._next_action)}
+        return dict(self.tables._asdict())
 
     def _restore(self, saved: Saved) -> None:
-        for name, array in self.memory._asdict().items():
-            counts = array.dtype.kind == "i"
-            bounds = (0, LARGEST) if counts else ()
+        for name, array in self.tables._asdict().items():
+            bounds = self._bounds(name) if array.dtype.kind == "i" else ()
             array[...] = saved.array(name, array.dtype, array.shape, *bounds)
-        # checked, because compiled code does not look whether an action exists
-        self._next_action = saved.number("next_action", -1, self._shape[1])
 
-    def _leave_episode(self) -> None:
-        super()._leave_episode()
-        self._next_action = -1
+    def _bounds(self, name: str) -> tuple[int, int]:
+        """The smallest and the largest integer that a table may hold: compiled code trusts it."""
+        return 0, LARGEST
 
 
 def _size(what: str, space: Any) -> int:

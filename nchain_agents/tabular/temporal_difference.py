@@ -10,7 +10,7 @@ import numpy as np
 
 from nchain_agents.agent import Env
 from nchain_agents.exploration import EpsilonLike, choose, epsilon_schedule
-from nchain_agents.tabular.loop import Rule, Settings
+from nchain_agents.tabular.loop import Act, Settings
 from nchain_agents.tabular.table_agent import Compiled, TableAgent
 from nchain_env.checks import real
 from nchain_env.mdp import LARGEST_REWARD, FloatArray, IntArray
@@ -18,16 +18,16 @@ from nchain_env.mdp import LARGEST_REWARD, FloatArray, IntArray
 InitialQ = float | tuple[float, float]
 
 
-class Memory(NamedTuple):
+class Tables(NamedTuple):
     """What a learner with one table knows: the action values and the visits, both (S, A)."""
 
     q: FloatArray
     visits: IntArray
 
 
-def act(memory: Memory, settings: Settings, state: int, epsilon: float, rng: Any) -> int:
+def act(tables: Tables, settings: Settings, state: int, epsilon: float, rng: Any) -> int:
     """Explore, or take an action by its value."""
-    return choose(memory.q, state, epsilon, settings.temperature, rng)
+    return choose(tables.q, state, epsilon, settings.temperature, rng)
 
 
 def step_size(settings: Settings, visits: IntArray, state: int, action: int) -> float:
@@ -42,7 +42,7 @@ def step_size(settings: Settings, visits: IntArray, state: int, action: int) -> 
 
 
 class TemporalDifferenceAgent(TableAgent):
-    """A learner that moves Q(s, a) towards the reward and a value of what follows.
+    """A learner that moves Q(s, a) towards the reward and the discounted value of the next state.
 
     Args:
         env: An environment with discrete observations and actions, or the id of one.
@@ -73,7 +73,7 @@ class TemporalDifferenceAgent(TableAgent):
         "initial_q",
         "compiled",
     )
-    act: ClassVar[Rule] = staticmethod(act)
+    act: ClassVar[Act] = staticmethod(act)
 
     def __init__(
         self,
@@ -104,14 +104,14 @@ class TemporalDifferenceAgent(TableAgent):
         self._settings = Settings(
             self.gamma, self.learning_rate, self.visit_power, self.temperature
         )
-        self.memory = self._initial_memory()
+        self.tables = self._initial_tables()
 
     @staticmethod
     def _bytes_per_pair(states: int) -> int:
         return 16
 
-    def _initial_memory(self) -> Any:
-        return Memory(self._initial_table(), np.zeros(self._shape, dtype=np.int64))
+    def _initial_tables(self) -> Any:
+        return Tables(self._initial_table(), np.zeros(self._shape, dtype=np.int64))
 
     def _initial_table(self) -> FloatArray:
         if isinstance(self.initial_q, tuple):

@@ -55,7 +55,7 @@ def state(agent):
         arrays = [*agent.network.get_weights(), *agent.target_network.get_weights(),
                   agent._replay.rows]
     else:
-        arrays = agent.memory
+        arrays = agent.tables
     return [*(array.tobytes() for array in arrays), agent.episode_returns.tobytes(),
             agent.total_reward, agent.num_timesteps, int(agent._observation), int(env.s),
             agent.np_random.bit_generator.state, env.np_random.bit_generator.state]
@@ -228,7 +228,7 @@ class Interrupting(gym.Wrapper[int, int, int, int]):
 def bits(agent: TableAgent) -> list[Any]:
     env: Any = agent.env.unwrapped
     return [
-        *(array.tobytes() for array in agent.memory),
+        *(array.tobytes() for array in agent.tables),
         agent.episode_returns.tobytes(),
         agent.total_reward,
         agent.num_timesteps,

@@ -399,9 +399,6 @@ def test_an_environment_larger_than_the_file_is_not_made(good: Path) -> None:
         ("visits", np.full((5, 2), 2**63, np.uint64)),
         ("visits", np.full((5, 2), 2**62 + 2**61)),
         ("visits", np.zeros((5, 2))),
-        ("next_action", np.array(2)),
-        ("next_action", np.array([0])),
-        ("next_action", np.array(0.0)),
         ("episode_returns", np.zeros((1, 1))),
         ("episode_returns", np.array(["a"])),
     ],
@@ -415,6 +412,19 @@ def test_an_array_that_is_none_of_the_agents_is_refused(
         np.savez(file, **arrays)
     with pytest.raises(ValueError, match=str(good)):
         load(good)
+
+
+@pytest.mark.parametrize("action", [[77], [2], [-2], [0.0], 0, [0, 0]])
+def test_an_action_that_does_not_exist_is_refused(tmp_path: Path, action: Any) -> None:
+    path = tmp_path / "sarsa"
+    Sarsa("NChain-v0", seed=0).learn(5).save(path)
+    with np.load(path) as content:
+        arrays = dict(content)
+    assert arrays["next_action"].tolist() in ([0], [1])
+    with path.open("wb") as file:
+        np.savez(file, **arrays | {"next_action": np.array(action)})
+    with pytest.raises(ValueError, match="next_action"):
+        load(path)
 
 
 def test_what_cannot_be_written_without_pickle_is_named(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from nchain_agents import (
     learn_many,
 )
 from nchain_agents.interrupts import Pace
-from nchain_agents.tabular import batch, loop
+from nchain_agents.tabular import batch, compiler, loop
 from nchain_agents.tabular.table_agent import TableAgent
 from nchain_agents.tabular.temporal_difference import TemporalDifferenceAgent
 from nchain_env import TabularMDP, chain_mdp
@@ -57,8 +57,8 @@ CASES = [
 
 
 def assert_equal_bits(one: TableAgent, other: TableAgent) -> None:
-    for name, array in one.memory._asdict().items():
-        assert array.tobytes() == getattr(other.memory, name).tobytes(), name
+    for name, array in one.tables._asdict().items():
+        assert array.tobytes() == getattr(other.tables, name).tobytes(), name
     assert one.episode_returns == other.episode_returns
     assert one.num_timesteps == other.num_timesteps
     assert int(one._observation) == int(other._observation)
@@ -132,7 +132,7 @@ def test_a_number_draws_the_first_outcome_whose_cumulative_probability_exceeds_i
 
 def test_the_returns_are_those_of_the_environment() -> None:
     agent = QLearning(gym.make("NChain-v0", slip=0.0, large=3.0, n=2), epsilon=0.0, seed=0)
-    agent.memory.q[:] = [[1e9, 0.0], [1e9, 0.0]]  # always forward: 0, then 3 a step
+    agent.tables.q[:] = [[1e9, 0.0], [1e9, 0.0]]  # always forward: 0, then 3 a step
     agent.learn(3500)
     assert list(agent.episode_returns) == [2997.0] * 3
 
@@ -244,9 +244,9 @@ def test_without_numba_the_environment_is_stepped(monkeypatch: pytest.MonkeyPatc
 
 def test_a_second_process_takes_the_machine_code_from_disk() -> None:
     code = (
-        "from nchain_agents import QLearning; from nchain_agents.tabular import loop, q_learning\n"
+        "from nchain_agents import QLearning; from nchain_agents.tabular import compiler\n"
         "agent = QLearning('NChain-v0', seed=0, compiled=True).learn(1000)\n"
-        "run = loop.compiled(QLearning.act, QLearning.update)\n"
+        "run = compiler.compiled(QLearning.act, QLearning.update)\n"
         "print(sum(run.stats.cache_hits.values()), sum(run.stats.cache_misses.values()))"
     )
     done = [
@@ -261,7 +261,7 @@ def test_machine_code_is_named_by_all_the_code_that_it_holds() -> None:
         names: dict[str, Any] = {}
         exec(f"def called(x):\n    return {called}\n", names)
         exec(f"def caller(x):\n    return {caller}\n", names)
-        function, name = loop._compile(names["caller"], {})
+        function, name = compiler.compile_with_callees(names["caller"], {})
         assert function.py_func.__qualname__ == f"caller_{name}"
         return name
 
@@ -411,11 +411,45 @@ def test_renaming_actions_renames_the_table(mdp: TabularMDP, seed: int) -> None:
     mean = (mdp.probability * mdp.reward).sum(axis=-1)
     spread = np.sqrt((mdp.probability * (mdp.reward - mean[:, :, None]) ** 2).sum(axis=-1))
     for q, visits in (
-        (agent.q, agent.memory.visits),
-        (other.q[:, back], other.memory.visits[:, back]),
+        (agent.q, agent.tables.visits),
+        (other.q[:, back], other.tables.visits[:, back]),
     ):
         seen = visits > 0
         error = np.abs(q - mean)[seen]
         # six standard errors; rewards are bounded, and a state may have been seen only a few times
         bound = 6 * spread[seen] / np.sqrt(visits[seen]) + 12 / visits[seen] * (spread[seen] > 0)
         assert (error <= bound + 1e-9).all()
+
+
+@pytest.fixture
+def compiled_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Nothing comes from the disk, where Numba keeps machine code that cannot be inspected."""
+    monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path))
+    compiler.compiled.cache_clear()
+    yield
+    compiler.compiled.cache_clear()
+
+
+def llvm(kind: type[TableAgent]) -> str:
+    code: Any = compiler.compiled(kind.act, kind.update)
+    (text,) = code.inspect_llvm().values()
+    return str(text)
+
+
+@pytest.mark.usefixtures("compiled_anew")
+def test_the_machine_code_counts_no_references() -> None:
+    Sarsa("NChain-v0", seed=0, compiled=True).learn(10)
+    code = llvm(Sarsa)
+    assert "fmul" in code  # it is the code of the loop
+    assert "NRT_incref" not in code
+    assert "NRT_decref" not in code
+
+
+@pytest.mark.usefixtures("compiled_anew")
+def test_a_numba_without_the_private_option_gives_the_same_bits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr("numba.core.options.DefaultOptions")
+    agent = Sarsa("NChain-v0", seed=0, compiled=True).learn(1500)
+    assert "NRT_incref" in llvm(Sarsa)
+    assert_equal_bits(agent, Sarsa("NChain-v0", seed=0, compiled=False).learn(1500))
