@@ -88,7 +88,19 @@ class Program:
 
     def __init__(self, agent: KerasDQN) -> None:
         self._agent = agent
-        self._env = model_env(agent.env)
+        self.read_table()
+        per_step = 2 + agent._updates * agent.batch_size / agent.train_freq
+        self.chunk = max(min(_STEPS, int(_NUMBERS / per_step)), 1)
+        self._pace = Pace(100)
+        self._compiled_run = cache(lambda stop: agent._backend.jit(partial(self.run, stop=stop)))
+
+    def read_table(self) -> None:
+        """Read the environment's table, which may have been changed since the last training.
+
+        Raises:
+            ValueError: The environment is not known to sample it; the message says why.
+        """
+        self._env = model_env(self._agent.env)
         mdp = self._env.mdp
         self._rewards = mdp.reward.ravel()
         if np.abs(self._rewards).max() > LARGEST_REWARD:
@@ -101,10 +113,6 @@ class Program:
             _split(mdp.cumulative_initial),
             np.int32(min(self._env.max_episode_steps, 2**31 - 1)),
         )
-        per_step = 2 + agent._updates * agent.batch_size / agent.train_freq
-        self.chunk = max(min(_STEPS, int(_NUMBERS / per_step)), 1)
-        self._pace = Pace(100)
-        self._compiled_run = cache(lambda stop: agent._backend.jit(partial(self.run, stop=stop)))
 
     def learn(
         self, end: int, on_episode: Callable[[], bool] | None, progress: Callable[[], None]

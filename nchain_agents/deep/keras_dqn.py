@@ -59,8 +59,8 @@ class KerasDQN(Agent):
         model: A Keras model to learn with, in place of the one that net_arch and activation
             describe. It must give one value an action.
         optimizer: A Keras optimizer to learn with, in place of Adam with learning_rate.
-        compiled: Run the whole training loop compiled, on the environment's table: True, False,
-            or "auto" for where that is possible.
+        compiled: Run the whole training loop compiled, on the table that the environment is known
+            to sample (see `TableAgent`): True, False, or "auto" for where that is possible.
         seed: Makes everything that follows repeatable.
 
     Raises:
@@ -331,16 +331,19 @@ class KerasDQN(Agent):
         """
         if compiled is False:
             return None
-        if self._program is None:
-            try:
-                if not isinstance(self._world, SingleWorld):
-                    raise ValueError("env is a vector environment")
-                from nchain_agents.deep.compiled import Program
+        try:
+            if self._program is not None:
+                self._program.read_table()
+                return self._program
+            if not isinstance(self._world, SingleWorld):
+                raise ValueError("env is a vector environment")
+            from nchain_agents.deep.compiled import Program
 
-                self._program = Program(self)
-            except ValueError as error:
-                if compiled is True:
-                    raise ValueError(f"the training cannot be compiled: {error}") from error
+            self._program = Program(self)
+        except ValueError as error:
+            self._program = None
+            if compiled is True:
+                raise ValueError(f"the training cannot be compiled: {error}") from error
         return self._program
 
     @property

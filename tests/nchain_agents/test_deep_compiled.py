@@ -5,6 +5,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium.envs.toy_text import FrozenLakeEnv
 
 pytest.importorskip("keras", reason="needs the keras or the jax extra")
 
@@ -189,6 +190,46 @@ def test_split_numbers_compare_like_the_numbers() -> None:
             number = tuple(part[i] for part in _split(numbers))
             # as Gymnasium's categorical_sample does
             assert _first_above((high, low), number) == np.argmax(rows[i] > numbers[i])
+
+
+class Toll(FrozenLakeEnv):
+    """Each step costs 0.1, by a `step` of its own."""
+
+    def step(self, a: Any) -> Any:
+        reached, reward, *rest = super().step(a)  # type: ignore[no-untyped-call]
+        return reached, reward - 0.1, *rest
+
+
+def test_what_an_environment_pays_is_learned_and_not_what_its_table_says() -> None:
+    auto, stepped = (
+        KerasDQN(gym.wrappers.TimeLimit(Toll(), 70), compiled=how, seed=3, **PLAIN)
+        for how in ("auto", False)
+    )
+    for agent in (auto, stepped):
+        agent.learn(200)
+    assert auto.episode_returns == stepped.episode_returns
+    assert max(auto.episode_returns) < 1.0
+    assert close(auto, stepped)
+    refused = KerasDQN(Toll(), compiled=True, seed=3, **PLAIN)
+    with pytest.raises(ValueError, match=r"cannot be compiled: env may do .*: Toll\.step is not"):
+        refused.learn(10)
+
+
+def test_a_table_that_was_changed_between_two_trainings_is_read_again() -> None:
+    agents = [
+        KerasDQN(environment("FrozenLake-v1"), compiled=how, seed=3, **PLAIN)
+        for how in (True, False)
+    ]
+    for agent in agents:
+        agent.learn(100)
+        model: Any = agent.env.unwrapped
+        model.P = {
+            s: {a: [(p, t, r - 0.5, end) for p, t, r, end in row] for a, row in rows.items()}
+            for s, rows in model.P.items()
+        }
+        agent.learn(200)
+    assert everything(agents[0]) == everything(agents[1])
+    assert min(agents[0].episode_returns) < -1.0
 
 
 def test_what_cannot_be_compiled_says_why() -> None:
