@@ -1,3 +1,4 @@
+import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -7,6 +8,10 @@ from typing import Any, Protocol
 import cloudpickle
 import pytest
 from hypothesis import HealthCheck, settings
+
+# Several processes of pytest-xdist share the cores: torch's threads would wait for each other.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # The same examples on every run and every machine, and no failure because a machine is slow.
 settings.register_profile(

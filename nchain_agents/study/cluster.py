@@ -77,8 +77,10 @@ def _work(
     settings: Settings,
     answers: Answers,
 ) -> None:
-    # These print tracebacks of lost connections, of which `_Patience` tells.
-    logs = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
+    # These print tracebacks of lost connections, of which `_Patience` tells, and of what the client
+    # still had to do when it was closed.
+    names = ("distributed", "distributed.client", "tornado.application")
+    logs = [logging.getLogger(name) for name in names]
     levels = [log.level for log in logs]
     for log in logs:
         log.setLevel(logging.CRITICAL + 1)

@@ -290,7 +290,7 @@ def test_a_quick_run_writes_everything(tmp_path: Path) -> None:
     for name in pictures:
         assert (tmp_path / "out" / name).read_bytes().startswith(b"\x89PNG")
     assert "62.73" in page
-    assert "A quick run" in page
+    assert "This was a quick run" in page
 
 
 @pytest.mark.slow

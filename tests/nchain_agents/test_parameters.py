@@ -249,7 +249,7 @@ def test_a_table_of_rewards_that_cannot_be_added_up_is_refused_at_construction()
     model: Any = env.unwrapped
     model.P[14][2] = [(1.0, 15, 1e308, True)]
     for kind in TABLE_AGENTS:
-        with pytest.raises(ValueError, match="env must have rewards of at most"):
+        with pytest.raises(ValueError, match=r"^reward must be at most 1e\+300"):
             kind(env, compiled=True)
 
 

@@ -212,11 +212,12 @@ def test_a_closed_iterator_leaves_no_process(tmp_path: Path) -> None:
 )
 def test_no_process_outlives_the_one_that_began_it(tmp_path: Path, number: int) -> None:
     code = (
-        "import sys; sys.path.insert(0, sys.argv[2])\n"
+        "import sys; sys.path[:0] = sys.argv[2:]\n"
         "from test_pool import *\n"
         "for result in Pool(2).map_unordered([*quick_then_endless(sys.argv[1])]): pass\n"
     )
-    command = [sys.executable, "-c", code, str(tmp_path), str(Path(__file__).parent)]
+    here = Path(__file__).parent
+    command = [sys.executable, "-c", code, str(tmp_path), str(here), str(here.parent / "helpers")]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as parent:
         found = processes(tmp_path, 2)
         parent.send_signal(number)

@@ -259,22 +259,22 @@ def test_a_recurrent_agent_is_compared_by_episodes_and_it_is_said(tmp_path: Any)
 def test_sb3_contribs_recurrent_ppo_is_worth_what_sb3_says() -> None:
     contrib = pytest.importorskip("sb3_contrib", reason="needs sb3-contrib")
     evaluation = pytest.importorskip("stable_baselines3.common.evaluation")
-    env = gym.make("NChain-v0", max_episode_steps=100)
+    env = gym.make("NChain-v0", max_episode_steps=50)
     model = contrib.RecurrentPPO(
         "MlpLstmPolicy", env, seed=1, n_steps=64, learning_rate=1e-3, device="cpu", gamma=0.95
-    ).learn(4_000)
-    measure = yardstick(gym.make("NChain-v0", max_episode_steps=100), episodes=200)
+    ).learn(1_024)
+    measure = yardstick(gym.make("NChain-v0", max_episode_steps=50), episodes=100)
     assert isinstance(measure, ExactYardstick)
     ours = measure.worth(model)
     theirs, _ = evaluation.evaluate_policy(
         model,
-        gym.make("NChain-v0", max_episode_steps=100),
+        gym.make("NChain-v0", max_episode_steps=50),
         n_eval_episodes=50,
         return_episode_rewards=True,
         warn=False,
     )
     error = np.hypot(ours.standard_error, np.std(theirs) / np.sqrt(50))
     assert abs(ours.mean - np.mean(theirs)) < 5 * error
-    played = EpisodeYardstick(gym.wrappers.TimeLimit(NChainEnv(), 100), 50).worth(model)
+    played = EpisodeYardstick(gym.wrappers.TimeLimit(NChainEnv(), 50), 50).worth(model)
     error = np.hypot(ours.standard_error, played.standard_error)
     assert abs(ours.mean - played.mean) < 5 * error

@@ -110,24 +110,27 @@ def test_a_study_whose_workers_and_scheduler_end_keeps_what_is_finished(tmp_path
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_study_that_is_stopped_leaves_the_cluster_idle(number: int, tmp_path: Path) -> None:
     hanging = tmp_path / "hanging.py"
+    runs = tmp_path / "runs"
+    runs.mkdir()
     hanging.write_text(
-        "import time\n"
+        "import os, pathlib, time\n"
         "class Hanging:\n"
         "    def __init__(self, env): pass\n"
-        "    def learn(self, total_timesteps): time.sleep(1000)\n"
+        "    def learn(self, total_timesteps):\n"
+        f"        pathlib.Path({str(runs)!r}, str(os.getpid())).touch()\n"
+        "        time.sleep(1000)\n"
         "    def predict(self, observation, deterministic=True): return observation, None\n"
     )
     command = (*NCHAIN, "compare", "--agents", "hanging:Hanging", "--seeds", "2", "--steps", "9")
     with cluster(tmp_path, 1) as dask:
-        assert eventually(lambda: len(marked(dask.mark)) >= 3)
-        at_rest = len(marked(dask.mark))
         options: Any = {"cwd": tmp_path, "stderr": subprocess.PIPE}
         study = begin(
             *command, "--scheduler", dask.address, "--out", str(tmp_path / "out"), **options
         )
-        assert eventually(lambda: len(marked(dask.mark)) > at_rest)
+        assert eventually(lambda: any(runs.iterdir()))
         study.send_signal(number)
         _, said = study.communicate(timeout=60)
         assert study.returncode == (-number if number == signal.SIGKILL else 128 + number)
         assert b"Traceback" not in said
-        assert eventually(lambda: len(marked(dask.mark)) == at_rest)
+        begun = {int(run.name) for run in runs.iterdir()}
+        assert eventually(lambda: begun.isdisjoint(marked(dask.mark)))

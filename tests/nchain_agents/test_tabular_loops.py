@@ -214,7 +214,9 @@ def test_the_compiled_loop_is_not_taken_where_a_wrapper_may_change_what_is_seen(
     message = r"^env has a fickle passenger, who is not in its table$"
     with pytest.raises(ValueError, match=message):
         QLearning(gym.make("Taxi-v4", fickle_passenger=True), compiled=True)
-    with pytest.raises(ValueError, match=r"^compiled must be True, False or 'auto', got 'yes'$"):
+    with pytest.raises(
+        ValueError, match=r"^compiled must be one of True, False, 'auto', got 'yes'$"
+    ):
         QLearning("NChain-v0", compiled="yes")  # type: ignore[arg-type]
 
 
