@@ -223,17 +223,18 @@ class _Study:
         call: Callable[[], Any],
         finished: asyncio.Queue[tuple[int, Any]],
     ) -> None:
+        from distributed.comm import CommClosedError
+
         sent = pickled(call)
         if isinstance(sent, Failure):
             finished.put_nowait((i, sent))
             return
         given = sent, self._settings.time_limit, self._settings.environment
+        # what the client raises where it has lost its scheduler, the last while it takes the answer
+        lost = asyncio.CancelledError, CancelledError, CommClosedError
         try:
             answer = await client.submit(isolated, *given, pure=False, retries=_RETRIES)
-        except (
-            asyncio.CancelledError,
-            CancelledError,
-        ):  # by the client where it has lost its scheduler
+        except lost:
             finished.put_nowait((i, _LostError()))
         except Exception as error:
             finished.put_nowait((i, Failure.of(error, "its worker failed: ")))
