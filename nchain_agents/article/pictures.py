@@ -85,7 +85,7 @@ def _tables(result: Reproduction) -> Figure:
         )
         _plain(axes, title=_ACTIONS[a], xlabel="state", xticks=states, ylim=(0, None))
     panels[0].set_ylabel("Q, on the scale of the article's code")
-    figure.suptitle("Tables of the Q-learner that explores")
+    figure.suptitle("Tables of epsilon-greedy-q")
     figure.legend(loc="outside lower center", ncols=4, frameon=False, markerscale=1.5)
     return figure
 
@@ -137,7 +137,7 @@ def _network_reward(result: Reproduction) -> Figure:
         color=_OURS,
         alpha=0.13,
         linewidth=0,
-        label=f"{len(curves)} seeds, least to largest",
+        label=f"{len(curves)} seeds, smallest to largest",
     )
     axes.plot(episodes, curves[0], color=_OURS, linewidth=0.5, alpha=0.75, label="one seed")
     axes.plot(episodes, curves.mean(axis=0), color=_GREY, linewidth=1.0, label="mean of the seeds")
@@ -162,7 +162,7 @@ def _network_reward(result: Reproduction) -> Figure:
         axes,
         title="The Keras network learns the chain",
         xlabel="episode",
-        ylabel="reward a step",
+        ylabel="reward per step",
         xlim=(1, max(episodes[-1], 2)),
     )
     figure.legend(loc="outside lower center", ncols=3, frameon=False)
@@ -260,5 +260,5 @@ def _cartpole(result: Reproduction) -> Figure:
         ylim=(0, 520),
         xlim=(0, None),
     )
-    figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure
