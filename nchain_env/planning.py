@@ -320,6 +320,10 @@ def _fixed_point(
         if rounding < tolerance:
             break
     else:
+        if not np.isfinite(rounding):
+            raise ValueError(
+                f"gamma must be further below 1, or no error is bounded, got {gamma!r}"
+            )
         raise ValueError(
             f"tolerance must be more than {rounding:.1e} for these rewards and this gamma, "
             f"which is what rounding may amount to; got {tolerance!r}"

@@ -189,6 +189,21 @@ def files_of(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in ("results.csv", "summary.json")}
 
 
+class Told(Fixed):
+    def __init__(self, env: Any, *, by: Any = None) -> None:
+        super().__init__(env)
+
+
+@pytest.mark.parametrize("value", [dict, {1, 2}, b"x", 1j])
+def test_a_parameter_that_cannot_be_kept_is_refused_by_name(value: Any, tmp_path: Path) -> None:
+    told = Preset("told", Told, {"by": value})
+    with pytest.raises(ValueError, match=r"^by of told must be made of numbers, .*, got .*"):
+        compare([told], seeds=2, steps=10, out=tmp_path / "new" / "out")
+    assert not (tmp_path / "new" / "out" / "runs.sqlite").exists()
+    # without a folder there is nothing to be written
+    assert not compare([told], seeds=2, steps=10, jobs=1).failures
+
+
 def test_only_missing_and_failed_runs_are_made_again_and_nothing_differs(tmp_path: Path) -> None:
     arguments: dict[str, Any] = {"seeds": 3, "steps": 500}
     agents = ["q-learning", "sarsa"]
