@@ -107,12 +107,12 @@ def _take(
         action = explorer.action(state)
         observation, reward, terminated, truncated, _ = env.step(action)
         elapsed += 1
-        reached = seen.step(state, action, observation, float(reward), bool(terminated))
+        next_state = seen.step(state, action, observation, float(reward), bool(terminated))
         if truncated and not terminated and elapsed < time_limit:
             raise _Differs(
                 f"an episode was cut off after {elapsed} steps, and its time limit is {time_limit}"
             )
-        state = reached
+        state = next_state
         if terminated or truncated or elapsed >= min(time_limit, cut):
             state, elapsed, cut = seen.start(env.reset()[0]), 0, next(lengths)
 

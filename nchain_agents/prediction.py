@@ -143,8 +143,8 @@ def _ask(
     }
     if memory is not None and "state" not in given:
         raise ValueError("model.predict must take `state`, because it returned one")
-    actions, following = model.predict(observation, **given, deterministic=True)
-    return actions, following
+    actions, next_memory = model.predict(observation, **given, deterministic=True)
+    return actions, next_memory
 
 
 def _parameters(function: Any) -> dict[str, Parameter]:

@@ -217,10 +217,10 @@ def _draw_panel(canvas: _Canvas, snapshot: Snapshot) -> None:
         ("return", None, as_number(snapshot.total), 1.1),
         ("step", None, str(snapshot.steps), 0.8),
     ]
-    unit = (right - MARGIN) / sum(share for *_, share in columns)
+    unit = (right - MARGIN) / sum(fraction for *_, fraction in columns)
     at = complex(MARGIN, top + 34)
-    for caption, action, value, share in columns:
-        width, below = unit * share - 16, at + 32j
+    for caption, action, value, fraction in columns:
+        width, below = unit * fraction - 16, at + 32j
         end = canvas.text(caption, at, 20, GREY, width)
         if caption == "executed" and snapshot.slipped:
             canvas.pill("slipped", complex(end + 8, at.imag), 18)
@@ -232,7 +232,7 @@ def _draw_panel(canvas: _Canvas, snapshot: Snapshot) -> None:
             canvas.text(value, below, 28, INK, width)
         else:
             canvas.stroke([below - 8j, below + 14 - 8j], GREY, 2.4)
-        at += unit * share
+        at += unit * fraction
 
 
 class _Plan:

@@ -177,12 +177,12 @@ class NChainVectorEnv(VectorEnv[IntArray, npt.ArrayLike, npt.NDArray[Any]]):
         index += index
         index += slipped.view(np.uint8)
         first = uniform[:0] if begin is None else uniform[begin]
-        place = uniform.view(np.int64)  # the numbers have done their work: use their memory
-        place[:] = index
-        observations = self._next_state.take(place)
-        rewards = self._reward.take(place)
+        outcome = uniform.view(np.int64)  # the numbers are used up; their memory is taken again
+        outcome[:] = index
+        observations = self._next_state.take(outcome)
+        rewards = self._reward.take(outcome)
         infos = {
-            "prob": self._probability.take(place),
+            "prob": self._probability.take(outcome),
             "_prob": self._everywhere.copy(),
             "slipped": slipped,
             "_slipped": self._everywhere.copy(),

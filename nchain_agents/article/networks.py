@@ -188,8 +188,8 @@ def steps_to_goal(mdp: TabularMDP, policy: npt.NDArray[np.int64]) -> float:
     """
     state = int(mdp.initial.argmax())
     for step in range(1, mdp.num_states + 1):
-        place = (state, policy[state], 0)
-        if mdp.terminated[place]:
-            return float(step) if mdp.reward[place] > 0 else float("inf")
-        state = int(mdp.next_state[place])
+        outcome = (state, policy[state], 0)
+        if mdp.terminated[outcome]:
+            return float(step) if mdp.reward[outcome] > 0 else float("inf")
+        state = int(mdp.next_state[outcome])
     return float("inf")

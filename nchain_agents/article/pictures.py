@@ -106,12 +106,12 @@ def _tournament(result: Reproduction) -> Figure:
     ]
     width = 0.2
     for i, (label, wins, total, colour) in enumerate(bars):
-        places = np.arange(3) + (i - 1.5) * width
+        at = np.arange(3) + (i - 1.5) * width
         shares = 100 * np.array(wins) / total
         limits = 100 * np.array([binomial_interval(count, total) for count in wins]).T
         reach = np.abs(limits - shares)
-        axes.bar(places, shares, width * 0.92, color=colour, label=label)
-        axes.errorbar(places, shares, reach, fmt="none", ecolor=_GREY, elinewidth=1, capsize=2.5)
+        axes.bar(at, shares, width * 0.92, color=colour, label=label)
+        axes.errorbar(at, shares, reach, fmt="none", ecolor=_GREY, elinewidth=1, capsize=2.5)
     _plain(
         axes,
         title="Wins in the tournament, with 95 % intervals",
@@ -173,13 +173,13 @@ def _best_while_exploring(episodes: int) -> tuple[list[int], list[float]]:
     """Return episodes, and the exact reward a step of the best policy with their epsilon."""
     mdp = chain_mdp()
     forward = np.tile([1.0, 0.0], (mdp.num_states, 1))
-    places = sorted({int(place) for place in np.linspace(1, episodes, min(episodes, 41))})
+    at = sorted({int(episode) for episode in np.linspace(1, episodes, min(episodes, 41))})
     rewards = []
-    for episode in places:
+    for episode in at:
         epsilon = published.EPSILON["initial"] * published.EPSILON["decay"] ** episode
         policy = (1 - epsilon) * forward + epsilon / 2
         rewards.append(policy_return(mdp, policy, published.STEPS) / published.STEPS)
-    return places, rewards
+    return at, rewards
 
 
 def _network_q(result: Reproduction) -> Figure:

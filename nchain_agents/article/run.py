@@ -48,7 +48,7 @@ class Scale:
         grid_world_seeds: How often in the grid world.
         cartpole_seeds: How often on CartPole.
         network_episodes: The episodes of the tutorial's network.
-        share: The share of the other trainings' steps.
+        step_fraction: The fraction of the other trainings' steps.
         time_limits: How many pairs of tables show what the time limit does.
     """
 
@@ -57,13 +57,13 @@ class Scale:
     grid_world_seeds: int = 10
     cartpole_seeds: int = 3
     network_episodes: int = published.NETWORK_EPISODES
-    share: float = 1.0
+    step_fraction: float = 1.0
     time_limits: int = 3
 
     @property
     def whole(self) -> bool:
         """Whether trainings are as long as the articles', so that their results mean something."""
-        return self.share >= 1 and self.network_episodes >= published.NETWORK_EPISODES
+        return self.step_fraction >= 1 and self.network_episodes >= published.NETWORK_EPISODES
 
     @classmethod
     def quick(cls) -> Scale:
@@ -147,7 +147,7 @@ def reproduce(
         version: part(f"tournament, {version}", scale.rounds, (seed,), Tournament, rounds(makers))
         for version, makers in VERSIONS.items()
     }
-    episodes = max(int(100 * scale.share), 1)
+    episodes = max(int(100 * scale.step_fraction), 1)
     limits = part(
         "time limit",
         scale.time_limits,
@@ -172,7 +172,7 @@ def _tasks(scale: Scale, seed: int) -> list[_Task]:
         return drawn
 
     def steps(whole: int) -> int:
-        return max(int(whole * scale.share), 100)
+        return max(int(whole * scale.step_fraction), 100)
 
     tasks = []
     for s in seeds(2, scale.seeds):
@@ -209,14 +209,14 @@ def _train(
     pool = Pool(jobs, environment={"KERAS_BACKEND": backend})
     calls = [partial(_quietly, tasks[i]) for i in left]
     with closing(pool.map_unordered(calls)) as results:
-        for place, run in results:
-            task = tasks[left[place]]
+        for i, run in results:
+            task = tasks[left[i]]
             if not isinstance(run, networks.Run):
                 raise RuntimeError(
                     f"{task.experiment}, {task.version}: {run.reason}\n{run.traceback or ''}"
                 )
             parts.keep(task.part(backend), run)
-            runs[left[place]] = run
+            runs[left[i]] = run
             advance(task.steps)
     return [run for run in runs.values() if run is not None]
 

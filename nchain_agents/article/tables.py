@@ -163,9 +163,9 @@ def exact_table(name: str) -> FloatArray:
                 (states, mdp.next_state[states, policy, k]),
                 mdp.probability[states, policy, k],
             )
-        visits, place = np.zeros(mdp.num_states), mdp.initial
+        visits, distribution = np.zeros(mdp.num_states), mdp.initial
         for _ in range(published.STEPS):
-            visits, place = visits + place, place @ moves
+            visits, distribution = visits + distribution, distribution @ moves
         table[states, policy] = published.EPISODES * visits * rewards[states, policy]
     elif name == "greedy-q":
         table[states, policy] = (

@@ -90,7 +90,7 @@ def run(
     tables: Any,
     settings: Settings,
     schedule: Epsilon,
-    place: IntArray,
+    counters: IntArray,
     steps: int,
     max_episode_steps: int,
     returns: FloatArray,
@@ -107,8 +107,8 @@ def run(
         tables: What is learned, a tuple of arrays that the rules change.
         settings: The numbers that the rules are told.
         schedule: Epsilon over steps and episodes.
-        place: Where learning stands: the state, the steps since the reset, the episodes that have
-            ended, and the steps in all.
+        counters: The state, the number of steps since the reset, of episodes that have ended, and
+            of steps in all.
         steps: The largest number of steps.
         max_episode_steps: An episode is truncated after so many.
         returns: (E + 1,) begins with the return so far of the present episode. It takes the returns
@@ -119,7 +119,7 @@ def run(
     Returns:
         How many episodes ended.
     """
-    state, elapsed, episode, step = place[0], place[1], place[2], place[3]
+    state, elapsed, episode, step = counters[0], counters[1], counters[2], counters[3]
     episode_return = returns[0]
     ended = 0
     scale = decay_factor(schedule.decay, episode)
@@ -144,13 +144,13 @@ def run(
             episode += 1
             scale = decay_factor(schedule.decay, episode)
             state = sample_start(table.cumulative_initial, env_rng.random())
-    place[0], place[1], place[2], place[3] = state, elapsed, episode, step
+    counters[0], counters[1], counters[2], counters[3] = state, elapsed, episode, step
     returns[ended] = episode_return
     return ended
 
 
 def sample_outcome(table: Table, state: int, action: int, u: float) -> int:
-    """Return the place of the first outcome whose cumulative probability exceeds u."""
+    """Return the index of the first outcome whose cumulative probability exceeds u."""
     first = (state * table.num_actions + action) * table.num_outcomes
     for k in range(first, first + table.num_outcomes):
         if table.cumulative[k] > u:

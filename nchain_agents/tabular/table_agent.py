@@ -211,7 +211,7 @@ class TableAgent(Agent):
             start, begin = self.num_timesteps, time.perf_counter()
             steps = min(until - start, self._pace.steps)
             state, elapsed = model.position
-            place = np.array([state, elapsed, len(self.episode_returns), start], dtype=np.int64)
+            counters = np.array([state, elapsed, len(self.episode_returns), start], dtype=np.int64)
             returns = np.empty(min(episodes, steps) + 1)
             returns[0] = self._episode_return
             ended = run(
@@ -219,14 +219,14 @@ class TableAgent(Agent):
                 self.tables,
                 self._settings,
                 epsilon,
-                place,
+                counters,
                 steps,
                 model.max_episode_steps,
                 returns,
                 self.np_random,
                 model.np_random,
             )
-            state, elapsed, _, self.num_timesteps = place.tolist()
+            state, elapsed, _, self.num_timesteps = counters.tolist()
             model.position = state, elapsed
             self._observation, self._episode_return = state, float(returns[ended])
             self.episode_returns.frombytes(returns[:ended].tobytes())

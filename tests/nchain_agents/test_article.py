@@ -395,7 +395,7 @@ def test_a_reproduction_goes_on_from_its_parts(
         return advance
 
     monkeypatch.setattr(run, "tournament", counted)
-    scale = run.Scale(rounds=2, share=0.01, time_limits=1)
+    scale = run.Scale(rounds=2, step_fraction=0.01, time_limits=1)
     reproduce = partial(run.reproduce, scale, 0, 1, None, track)
     with pytest.raises(KeyboardInterrupt):
         reproduce(Parts(tmp_path))
