@@ -15,7 +15,7 @@ from nchain_agents.evaluation import ExactYardstick, Yardstick, yardstick
 from nchain_agents.study.environments import EnvChoice
 from nchain_agents.study.plan import RunKey, Study
 from nchain_agents.study.run import Run
-from nchain_agents.study.statistics import (
+from nchain_agents.study.uncertainty import (
     improvement_interval,
     interquartile_mean,
     interval,
