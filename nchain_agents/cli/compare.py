@@ -85,9 +85,10 @@ def compare(
         raise ValueError(f"compare takes options only, got {context.args[0]!r}")
     swept = key_values("sweep", [*(sweep or []), *context.args])
 
+    from nchain_agents.comparing import compare as run
     from nchain_agents.presets import presets_for
-    from nchain_agents.study import report
-    from nchain_agents.study.compare import compare as run
+    from nchain_agents.report import outputs
+    from nchain_agents.study import files
     from nchain_agents.study.environments import parsed, registered
 
     env_id, parameters = parsed(env)
@@ -123,11 +124,11 @@ def compare(
     if as_json:
         print(json.dumps(comparison.summary))
     elif markdown:
-        print(report.as_markdown(comparison))
+        print(outputs.as_markdown(comparison))
     else:
-        for table in report.as_tables(comparison):
+        for table in outputs.as_tables(comparison):
             Console().print(table)
-    said = f"written to {out}: {', '.join(report.FILES)}"
+    said = f"written to {out}: {', '.join((*files.FILES, *outputs.FILES))}"
     console.print(said, markup=False, highlight=False, soft_wrap=True)
     if comparison.failures:
         raise typer.Exit(1)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from nchain_agents.presets import Preset
-from nchain_agents.study.environments import EnvChoice
-from nchain_env.checks import count, fits, integer
+import numpy as np
+
+from nchain_agents.keras_backend import keras_backend
+from nchain_agents.presets import Preset, presets_for
+from nchain_agents.study.environments import EnvChoice, environments, parsed, together
+from nchain_env.checks import count, fits, instance, integer, whole_steps
 
 # How often each learner is looked at.
 CHECKPOINTS = 20
@@ -93,6 +96,44 @@ class Study:
             "episodes": self.episodes,
             "keras_backend": self.keras_backend,
         }
+
+
+def plan(
+    agents: str | Iterable[str | type | Preset] | None,
+    env: str,
+    *,
+    parameters: Mapping[str, Any] | None,
+    sweep: Mapping[str, Sequence[Any]] | None,
+    seeds: int,
+    steps: float,
+    episodes: int,
+) -> Study:
+    """Return the study that the arguments of `compare` mean.
+
+    Raises:
+        ValueError: A parameter is not allowed.
+    """
+    if isinstance(agents, str):
+        agents = [agents]
+    if agents is not None:
+        try:
+            agents = list(agents)
+        except TypeError:
+            raise ValueError(f"agents must be names, classes or presets, got {agents!r}") from None
+    instance("env", env, str, "what gym.make takes, and its parameters")
+    instance("parameters", parameters, (Mapping, type(None)), "keyword arguments by name")
+    instance("sweep", sweep, (Mapping, type(None)), "lists of values by name")
+    for name, values in (sweep or {}).items():
+        instance(f"sweep of {name}", values, (Sequence, np.ndarray), "a list of values")
+    env_id, given = parsed(env)
+    sweep = sweep or {}
+    envs = environments(env_id, together(given, parameters or {}, sweep), sweep)
+    known = presets_for(env_id, envs[0].parameters)
+    if agents is None:
+        agents = [one.name for one in known.values() if one.installed and not one.by_name_only]
+    found = chosen(agents, known)
+    backend = keras_backend() if any("keras" in agent.requires for agent in found) else None
+    return Study(found, envs, seeds, whole_steps("steps", steps), episodes, backend)
 
 
 def chosen(names: Iterable[Any], known: Mapping[str, Preset]) -> tuple[Preset, ...]:

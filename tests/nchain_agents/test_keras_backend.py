@@ -12,8 +12,7 @@ import pytest
 from nchain_agents import keras_backend as home
 from nchain_agents.keras_backend import keras_backend
 from nchain_agents.presets import Preset
-from nchain_agents.study.compare import plan
-from nchain_agents.study.plan import Study
+from nchain_agents.study.plan import Study, plan
 from nchain_agents.study.recipe import recipe
 from nchain_agents.study.store import Store
 

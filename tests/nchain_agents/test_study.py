@@ -15,11 +15,11 @@ import pytest
 from nchain_agents import QLearning, compare, score
 from nchain_agents.presets import Preset, presets_for
 from nchain_agents.presets import custom as plug_ins
-from nchain_agents.study.compare import plan
+from nchain_agents.report.outputs import as_markdown
+from nchain_agents.report.page import write_page
 from nchain_agents.study.comparison import Comparison
 from nchain_agents.study.environments import environments, parsed
-from nchain_agents.study.page import write_page
-from nchain_agents.study.report import as_markdown
+from nchain_agents.study.plan import plan
 from nchain_agents.study.run import train
 from nchain_env import NChainEnv
 

@@ -12,8 +12,8 @@ import gymnasium as gym
 import pytest
 
 from nchain_agents import cli, compare
-from nchain_agents.study.compare import plan
 from nchain_agents.study.environments import environments, parsed
+from nchain_agents.study.plan import plan
 from nchain_agents.study.recipe import recipe
 
 # A corridor: action 1 goes on, action 0 back; the end pays 1. `length` states.

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 from markupsafe import Markup
 
 from nchain_agents.evaluation import ExactYardstick
-from nchain_agents.study import pictures, policies
+from nchain_agents.report import pictures, policies
+from nchain_agents.report.overview import HEADER, Overview, number, return_digits
+from nchain_agents.report.svg import inline
 from nchain_agents.study.comparison import TELLING_SEEDS, Comparison, Results
 from nchain_agents.study.environments import EnvChoice
-from nchain_agents.study.overview import HEADER, Overview, number, return_digits
-from nchain_agents.study.svg import inline
 from nchain_env.env import NChainEnv
 from nchain_env.mdp import FloatArray
 from nchain_env.planning import policy_iteration

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 
-from nchain_agents.study import pictures
+from nchain_agents.files import write_text
+from nchain_agents.report import pictures
+from nchain_agents.report.overview import interval_text, number, overviews
+from nchain_agents.report.sections import Section, Table
 from nchain_agents.study.comparison import TELLING_SEEDS, Comparison
-from nchain_agents.study.files import write_text
-from nchain_agents.study.overview import interval_text, number, overviews
 from nchain_agents.study.recipe import AGENTS_FILE, recipe
-from nchain_agents.study.sections import Section, Table
 
 # The colours of the pictures in the dark, in their order.
 _AT_NIGHT = (

@@ -8,12 +8,12 @@ from pathlib import Path
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from nchain_agents.study import files, page, pictures
+from nchain_agents.report import page, pictures
+from nchain_agents.report.overview import HEADER, overviews
 from nchain_agents.study.comparison import Comparison
-from nchain_agents.study.overview import HEADER, overviews
 
 # What `write` leaves in the folder.
-FILES = ("results.csv", "timing.csv", "summary.json", "learning_curves.png", "report.html")
+FILES = ("learning_curves.png", "report.html")
 
 
 def as_tables(comparison: Comparison) -> list[Table]:
@@ -63,7 +63,6 @@ def as_markdown(comparison: Comparison) -> str:
 
 
 def write(out: Path, comparison: Comparison) -> None:
-    """Write the tables, the summary, the learning curves and the page: FILES."""
-    files.write(out, comparison)
+    """Write the learning curves and the page: FILES."""
     pictures.write_learning_curves(out / "learning_curves.png", comparison)
     page.write_page(out / "report.html", comparison)
