@@ -39,7 +39,7 @@ def overviews(comparison: Comparison) -> list[Overview]:
     summary, study = comparison.summary, comparison.study
     return [
         _overview(comparison, section, env)
-        for section, env in zip(summary.get("envs", [summary]), study.envs, strict=True)
+        for section, env in zip(summary["envs"], study.envs, strict=True)
     ]
 
 

@@ -84,7 +84,7 @@ def _title(comparison: Comparison) -> str:
 def _overall(comparison: Comparison) -> Table | None:
     """Return the scores in all environments side by side, where they are several."""
     summary = comparison.summary
-    if "envs" not in summary:
+    if len(summary["envs"]) == 1:
         return None
     rows = []
     for agent in comparison.study.agents:

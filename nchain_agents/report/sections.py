@@ -56,8 +56,7 @@ class Section:
     ) -> None:
         self._comparison, self._env = comparison, env
         self.id, self.label = f"env-{place}", env.label
-        summary = comparison.summary
-        self.about: dict[str, Any] = summary.get("envs", [summary])[place]
+        self.about: dict[str, Any] = comparison.summary["envs"][place]
         self._overview = overview
         self._entries = [entry for entry in comparison.of_env(env) if entry.runs]
         # Recurrent agents have no policy that could be shown state by state.

@@ -281,7 +281,7 @@ def compared(out: Path, *options: str) -> dict[str, Any]:
 
 
 def test_compare_runs_from_the_installed_package(tmp_path: Path) -> None:
-    summary = compared(tmp_path / "first", "--jobs", "2")
+    (summary,) = compared(tmp_path / "first", "--jobs", "2")["envs"]
     assert summary["optimal_return"] == pytest.approx(3665.83, abs=0.005)
     assert summary["random_return"] == pytest.approx(1311.25, abs=0.005)
     assert list(summary["agents"]) == ["reward-sum", "q-learning"]
@@ -304,7 +304,7 @@ def test_compare_runs_from_the_installed_package(tmp_path: Path) -> None:
 
 
 def test_a_chain_on_which_all_policies_are_equal_has_no_score(tmp_path: Path) -> None:
-    summary = compared(tmp_path / "out", "--slip", "0.5", "--n", "3")
+    (summary,) = compared(tmp_path / "out", "--slip", "0.5", "--n", "3")["envs"]
     assert summary["agents"]["q-learning"]["score"]["median"] is None
     assert summary["agents"]["q-learning"]["return"]["median"] == pytest.approx(
         summary["optimal_return"]

@@ -146,7 +146,7 @@ def test_the_runs_and_the_training_are_on_that_backend(backend: str | None, tmp_
 
     options = ("--steps", "40", "--seeds", "1", "--jobs", "1", "--json")
     summary = json.loads(nchain("compare", "--agents", "telling:Telling", *options))
-    returned = summary["agents"]["Telling"]["return"]["mean"]
+    returned = summary["envs"][0]["agents"]["Telling"]["return"]["mean"]
     # always forward earns 3,663.69, always backward 1,603.19
     expected = 3663.69 if backend == "tensorflow" else 1603.19
     assert returned == pytest.approx(expected, abs=0.01)

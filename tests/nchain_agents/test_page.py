@@ -133,7 +133,8 @@ def cells(page: "Page", selector: str) -> dict[str, list[str]]:
 def test_the_table_has_the_figures_of_the_summary(
     opened: Opener, reports: dict[str, Reported]
 ) -> None:
-    page, summary = opened("chain"), reports["chain"].comparison.summary
+    page = opened("chain")
+    (summary,) = reports["chain"].comparison.summary["envs"]
     header = page.locator(".figures thead th").all_inner_texts()
     rows = cells(page, ".figures")
     assert list(rows) == [*summary["agents"], "optimal policy", "uniformly random"]
