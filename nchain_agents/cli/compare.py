@@ -126,8 +126,8 @@ def compare(
     elif markdown:
         print(outputs.as_markdown(comparison))
     else:
-        for table in outputs.as_tables(comparison):
-            Console().print(table)
+        for table in outputs.tables(comparison):
+            Console().print(table.rich())
     said = f"written to {out}: {', '.join((*files.FILES, *outputs.FILES))}"
     console.print(said, markup=False, highlight=False, soft_wrap=True)
     if comparison.failures:
