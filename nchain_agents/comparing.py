@@ -57,7 +57,8 @@ def compare(
         cluster_timeout: After how many seconds without a scheduler that answers, or without
             workers, a study on a cluster ends; the finished runs are kept.
         time_limit: A run that takes longer, in seconds, fails.
-        progress_bar: Show how many runs are finished.
+        progress_bar: Show how many runs are finished, after a line for each preset that is left
+            out or was tuned for another environment.
 
     Returns:
         The comparison: `results` (rows for `pandas.DataFrame`), `summary`, `timing`, `failures`.

@@ -34,7 +34,7 @@ def conduct(
             nothing.
         adds: The study may have agents, environments or seeds that the runs in the folder do not
             have.
-        progress_bar: Show how many runs are finished.
+        progress_bar: Say what the study remarks, and show how many runs are finished.
 
     Raises:
         ValueError: The folder has the runs of another study.
@@ -55,7 +55,7 @@ def conduct(
         tasks = [task for task in study.tasks if task.key in left]
         # The slow ones, which stand last, first: then no core waits for another at the end.
         tasks.sort(key=lambda task: -study.agents.index(task.agent))
-        show = stack.enter_context(_progress(len(study.tasks), len(tasks), progress_bar))
+        show = stack.enter_context(_progress(study, len(tasks), progress_bar))
         calls = [partial(train, task) for task in tasks]
         results = stack.enter_context(closing(pool.map_unordered(calls)))
         for i, result in results:
@@ -71,20 +71,22 @@ def conduct(
 
 
 @contextmanager
-def _progress(total: int, left: int, shown: bool) -> Iterator[Any]:
-    """Yield a function that shows a finished run."""
+def _progress(study: Study, left: int, shown: bool) -> Iterator[Any]:
+    """Say what is to be known before the first run; yield a function that shows a finished one."""
     if not shown:
         yield lambda run: None
         return
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
 
-    console = Console(stderr=True)
+    console, total = Console(stderr=True), len(study.tasks)
+    said = list(study.remarks)
     if left < total:
-        console.print(
-            f"{total - left} of {total} runs were there already; another --out makes all anew",
-            highlight=False,
+        said.append(
+            f"{total - left} of {total} runs were there already; another --out makes all anew"
         )
+    for line in said:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     columns = (SpinnerColumn(), *Progress.get_default_columns(), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=left == 0) as progress:
         task = progress.add_task("training", total=left)

@@ -68,6 +68,15 @@ def test_a_long_chain_is_shown_by_its_ends(
         (("compare", "--small", "nan"), "small must be a number in [-1e+300, 1e+300], got nan"),
         (("compare", "--out", "{file}"), "out must be a folder to write to, got "),
         (("compare", "--out", "{file}/below"), "out must be a folder to write to, got "),
+        # nothing is said of agents before the environment is known
+        (
+            ("compare", "--agents", "sarsa", "--env", "FrozenLake-v1 m=3"),
+            "env: FrozenLake-v1 has no parameter 'm'",
+        ),
+        (
+            ("compare", "--agents", "sarsa", "--env", "FrozenLake-v1", "--n", "3"),
+            "env: FrozenLake-v1 has no parameter 'n'",
+        ),
         (("compare", "--sweep", "n"), "sweep must be like n=5,10 or slip=0.2, got 'n'"),
         (("compare", "--sweep", "n=1 n=2"), "sweep must give n once"),
         (("compare", "n=3"), "compare takes options only, got 'n=3'"),

@@ -513,3 +513,34 @@ def test_python_and_the_command_line_need_no_guard_around_the_main_module(tmp_pa
     )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
     assert re.search(r"'mean': 99.909", done.stdout)
+
+
+def remarks(agents: list[str] | None, env: str, sweep: dict[str, Any] | None = None) -> Any:
+    found = plan(agents, env, parameters=None, sweep=sweep, seeds=1, steps=10, episodes=2)
+    return found.remarks
+
+
+def test_a_plan_remarks_which_presets_were_tuned_for_another_environment(tmp_path: Path) -> None:
+    both = ["q-learning", "sarsa"]
+    chains = "not tuned for FrozenLake-v1: sarsa, which has its settings for the chain"
+    assert remarks(both, "NChain-v0", {"n": [3, 4]}) == ()
+    assert remarks(both, "FrozenLake-v1") == (chains,)
+    # the same settings in all environments of a sweep: those for the first
+    slipping = "FrozenLake-v1 is_slippery=true"
+    assert remarks(both, "FrozenLake-v1", {"is_slippery": [True, False]}) == (
+        f"not tuned for FrozenLake-v1 is_slippery=false: q-learning, which has its settings for "
+        f"{slipping}",
+        chains,
+    )
+    # with other settings it is the user's own
+    file = tmp_path / "mine.toml"
+    file.write_text("[mine]\npreset = 'sarsa'\nparameters = { epsilon = 0.5 }\n")
+    assert remarks([str(file)], "FrozenLake-v1") == ()
+
+
+def test_remarks_are_no_part_of_what_a_study_is() -> None:
+    given: dict[str, Any] = {"parameters": None, "sweep": None, "seeds": 1, "steps": 9}
+    study = plan(["sarsa"], "FrozenLake-v1", episodes=2, **given)
+    assert study.remarks
+    assert study == replace(study, remarks=())
+    assert "remarks" not in study.as_data()
