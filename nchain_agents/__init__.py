@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nchain_agents.agent import Agent, load
     from nchain_agents.callbacks import EveryNTimesteps, StopAfterEpisodes, StopAtConvergence
+    from nchain_agents.comparing import compare
     from nchain_agents.deep.keras_dqn import KerasDQN
     from nchain_agents.evaluation import score
-    from nchain_agents.study.compare import compare
     from nchain_agents.tabular.batch import learn_many
     from nchain_agents.tabular.double_q_learning import DoubleQLearning
     from nchain_agents.tabular.expected_sarsa import ExpectedSarsa
@@ -51,7 +51,7 @@ _HOMES = {
     "Sarsa": "nchain_agents.tabular.sarsa",
     "StopAfterEpisodes": "nchain_agents.callbacks",
     "StopAtConvergence": "nchain_agents.callbacks",
-    "compare": "nchain_agents.study.compare",
+    "compare": "nchain_agents.comparing",
     "learn_many": "nchain_agents.tabular.batch",
     "load": "nchain_agents.agent",
     "score": "nchain_agents.evaluation",

@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import secrets
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -32,6 +33,26 @@ def whole_file(path: Path) -> Iterator[Path]:
     except BaseException:
         partial.unlink()
         raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file."""
+    with whole_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def prepare_folder(out: Path) -> None:
+    """Make the folder, and see that files can be written there, before anything is trained.
+
+    Raises:
+        ValueError: They cannot.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            remove_abandoned(out)
+    except OSError as error:
+        raise ValueError(f"out must be a folder to write to, got {out}: {error.strerror}") from None
 
 
 def remove_abandoned(folder: Path) -> None:

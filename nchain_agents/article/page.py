@@ -17,6 +17,7 @@ from nchain_agents.article.facts import FIRST, LAST, facts
 from nchain_agents.article.networks import Run
 from nchain_agents.article.run import Reproduction
 from nchain_agents.article.tables import Tournament, exact_table
+from nchain_agents.report.table import Table
 
 
 def as_data(result: Reproduction) -> dict[str, Any]:
@@ -105,6 +106,7 @@ def as_markdown(result: Reproduction, command: str) -> str:
     page = template.from_string(text).render(
         command=command,
         backend=result.backend,
+        Table=Table,
         whole=result.scale.whole,
         published=published,
         FIRST=FIRST,

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from nchain_agents.cli.options import EnvOption, key_values
-
-if TYPE_CHECKING:
-    from nchain_agents.study.comparison import Comparison
 
 
 def compare(
@@ -85,26 +82,11 @@ def compare(
         raise ValueError(f"compare takes options only, got {context.args[0]!r}")
     swept = key_values("sweep", [*(sweep or []), *context.args])
 
-    from nchain_agents.presets import presets_for
-    from nchain_agents.study import report
-    from nchain_agents.study.compare import compare as run
-    from nchain_agents.study.environments import parsed, registered
+    from nchain_agents.comparing import compare as run
+    from nchain_agents.report import outputs
+    from nchain_agents.study import files
 
-    env_id, parameters = parsed(env)
-    registered(env_id)  # before anything is said of what it is not tuned for
-    console = Console(stderr=True)
-    known = presets_for(env_id, parameters)
-    for preset in [known[name] for name in names or known if name in known]:
-        if names is None and preset.by_name_only:
-            continue
-        if not preset.installed and names is None:
-            said = f"left out: {preset.name}, which needs {preset.install_command}"
-        elif preset.borrowed:
-            said = f"not tuned for {env}: {preset.name}, which has its settings for the chain"
-        else:
-            continue
-        console.print(said, markup=False, highlight=False)
-    comparison: Comparison = run(
+    comparison = run(
         names,
         env,
         parameters={name: value for name, value in chain.items() if value is not None},
@@ -123,11 +105,11 @@ def compare(
     if as_json:
         print(json.dumps(comparison.summary))
     elif markdown:
-        print(report.as_markdown(comparison))
+        print(outputs.as_markdown(comparison))
     else:
-        for table in report.as_tables(comparison):
-            Console().print(table)
-    said = f"written to {out}: {', '.join(report.FILES)}"
-    console.print(said, markup=False, highlight=False, soft_wrap=True)
+        for table in outputs.tables(comparison):
+            Console().print(table.rich())
+    said = f"written to {out}: {', '.join((*files.FILES, *outputs.FILES))}"
+    Console(stderr=True).print(said, markup=False, highlight=False, soft_wrap=True)
     if comparison.failures:
         raise typer.Exit(1)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from nchain_agents.cli.options import one_agent
+
 if TYPE_CHECKING:
     from nchain_agents.agent import Env
     from nchain_agents.study.environments import EnvChoice
@@ -131,19 +133,10 @@ def _is_sb3(path: Path) -> bool:
 def _of(agent: str, path: Path, choice: EnvChoice | None) -> tuple[Any, Env]:
     """Return what the `load` of a class reads, and the environment that it is evaluated in."""
     from nchain_agents.agent import Agent
-    from nchain_agents.keras_backend import choose_keras_backend
-    from nchain_agents.presets import presets_for
-    from nchain_agents.quiet import import_quietly
     from nchain_agents.study.environments import environments
-    from nchain_agents.study.plan import chosen
 
     (given,) = (choice,) if choice is not None else environments("NChain-v0", {}, {})
-    preset, *others = chosen([agent], presets_for(given.id, given.parameters))
-    if others:
-        raise ValueError(f"agent must be one, got {1 + len(others)} in {agent}")
-    if "keras" in preset.requires:
-        choose_keras_backend()
-    import_quietly(preset.requires)
+    preset = one_agent(agent, given)
     kind = preset.load()
     if not callable(getattr(kind, "load", None)):
         raise ValueError(f"agent must have a method load, which {preset.path} has not")

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from nchain_agents.presets import Preset
+    from nchain_agents.study.environments import EnvChoice
 
 N = Annotated[int, typer.Option(help="Number of states, at least 1.")]
 Slip = Annotated[float, typer.Option(help="Probability that the opposite action is executed.")]
@@ -19,6 +23,25 @@ EnvOption = Annotated[
         " module:Id for one that a module registers.",
     ),
 ]
+
+
+def one_agent(agent: str, env: EnvChoice) -> Preset:
+    """Return the agent that a command means in an environment; what it needs is imported.
+
+    Raises:
+        ValueError: It is unknown, or several.
+    """
+    from nchain_agents.keras_backend import choose_keras_backend
+    from nchain_agents.quiet import import_quietly
+    from nchain_agents.study.plan import chosen
+
+    preset, *others = chosen([agent], [env])
+    if others:
+        raise ValueError(f"agent must be one, got {1 + len(others)} in {agent}")
+    if "keras" in preset.requires:
+        choose_keras_backend()
+    import_quietly(preset.requires)
+    return preset
 
 
 def key_values(option: str, given: Iterable[str]) -> dict[str, list[Any]]:

@@ -51,13 +51,13 @@ def reproduce(
     from nchain_agents.article import page, pictures, run
     from nchain_agents.article.parts import Parts
     from nchain_agents.article.tables import Advance
+    from nchain_agents.files import prepare_folder, write_text
     from nchain_agents.keras_backend import keras_backend
-    from nchain_agents.study import files
 
     scale = run.Scale.quick() if quick else run.Scale()
     scale = replace(scale, rounds=rounds or scale.rounds, seeds=seeds or scale.seeds)
     backend = keras_backend()
-    files.prepare(out)
+    prepare_folder(out)
 
     from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
 
@@ -80,10 +80,10 @@ def reproduce(
 
     data = {"command": command, **page.as_data(result)}
     text = json.dumps(data, indent=2, allow_nan=False)
-    files.write_text(out / "reproduce.json", text + "\n")
+    write_text(out / "reproduce.json", text + "\n")
     drawn = pictures.draw(out, result)
     markdown = page.as_markdown(result, command)
-    files.write_text(out / "reproduce.md", markdown)
+    write_text(out / "reproduce.md", markdown)
     parts.delete()
     if as_json:
         print(json.dumps(data))

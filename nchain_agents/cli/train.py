@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from nchain_agents.cli.options import EnvOption
+from nchain_agents.cli.options import EnvOption, one_agent
 
 
 def train(
@@ -53,20 +53,11 @@ def train(
     from nchain_agents.evaluation import ExactYardstick, how_found, scaled, yardstick
     from nchain_agents.extras import needed_for
     from nchain_agents.files import whole_file
-    from nchain_agents.keras_backend import choose_keras_backend
-    from nchain_agents.presets import presets_for
     from nchain_agents.quiet import import_quietly
     from nchain_agents.study.environments import environments, parsed
-    from nchain_agents.study.plan import chosen
 
-    env_id, parameters = parsed(env)
-    (choice,) = environments(env_id, parameters, {})
-    preset, *others = chosen([agent], presets_for(env_id, choice.parameters))
-    if others:
-        raise ValueError(f"agent must be one, got {1 + len(others)} in {agent}")
-    if "keras" in preset.requires:
-        choose_keras_backend()
-    import_quietly(preset.requires)
+    (choice,) = environments(*parsed(env), {})
+    preset = one_agent(agent, choice)
     kind = preset.load()
     if "nchain_agents.deep.keras_dqn" in sys.modules:  # KerasDQN, or derived from it
         fast_cpu()

@@ -92,8 +92,14 @@ def _entry(name: str, entry: Any, known: Mapping[str, Preset], where: str) -> Pr
     try:
         if "preset" in entry:
             (base,) = agents_of(entry["preset"], known)
-            changed = {**base.parameters, **parameters}
-            return _checked(replace(base, name=name, parameters=changed, by_name_only=False))
+            changed = replace(
+                base,
+                name=name,
+                parameters={**base.parameters, **parameters},
+                by_name_only=False,
+                borrowed=base.borrowed and not parameters,
+            )
+            return _checked(changed)
         return _checked(Preset(name, entry["agent"], parameters))
     except ValueError as error:
         raise ValueError(f"agents: {where}: {str(error).removeprefix('agents: ')}") from None

@@ -1,1 +1,1 @@
-"""Comparing agents: what is run (`run`), what it says (`summary`), where it goes (`store`)."""
+"""Comparing agents: what is planned (`plan`), run (`run`, in `pool`), kept (`store`) and found."""

@@ -15,7 +15,7 @@ from nchain_agents.evaluation import ExactYardstick, Yardstick, yardstick
 from nchain_agents.study.environments import EnvChoice
 from nchain_agents.study.plan import RunKey, Study
 from nchain_agents.study.run import Run
-from nchain_agents.study.statistics import (
+from nchain_agents.study.uncertainty import (
     improvement_interval,
     interquartile_mean,
     interval,
@@ -143,21 +143,26 @@ class Comparison:
     def summary(self) -> dict[str, Any]:
         """All of it in figures, ready for JSON; docs/measures.md defines each.
 
-        With one environment its figures stand at the top, with several under `envs`, and what
-        each agent scores over all of them under `agents`.
+        The figures of each environment stand under `envs`, and what each agent scores over all of
+        them under `agents`.
         """
         # The resamples are the same each time, so that equal studies give equal figures.
         rng = np.random.default_rng(0)
         envs = [self._summary_of(env, rng) for env in self.study.envs]
-        about = {"steps": self.study.steps, "seeds": list(range(self.study.seeds))}
-        if len(envs) == 1:
-            return {**envs[0], **about, "failures": self.failures}
         overall = {
             agent.name: {"score": _spread(scores, rng)}
             for agent in self.study.agents
             if (scores := self._scores_everywhere(agent.name))
         }
-        return {"envs": envs, "agents": overall, **about, "failures": self.failures}
+        if len(envs) == 1:  # the same, and not resampled again
+            overall = {name: {"score": envs[0]["agents"][name]["score"]} for name in overall}
+        return {
+            "envs": envs,
+            "agents": overall,
+            "steps": self.study.steps,
+            "seeds": list(range(self.study.seeds)),
+            "failures": self.failures,
+        }
 
     def _scores_everywhere(self, agent: str) -> list[list[float]]:
         """Return an agent's final scores, one list an environment, none if they are not known."""

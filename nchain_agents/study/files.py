@@ -1,29 +1,17 @@
-"""The files of a comparison: each appears whole or not at all."""
+"""The files that keep what a comparison found: each appears whole or not at all."""
 
 from __future__ import annotations
 
 import csv
 import json
-import tempfile
 from pathlib import Path
 from typing import Any
 
-from nchain_agents.files import remove_abandoned, whole_file
+from nchain_agents.files import whole_file, write_text
 from nchain_agents.study.comparison import Comparison
 
-
-def prepare(out: Path) -> None:
-    """Make the folder, and see that files can be written there, before anything is trained.
-
-    Raises:
-        ValueError: They cannot.
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out):
-            remove_abandoned(out)
-    except OSError as error:
-        raise ValueError(f"out must be a folder to write to, got {out}: {error.strerror}") from None
+# What `write` leaves in the folder.
+FILES = ("results.csv", "timing.csv", "summary.json")
 
 
 def write(out: Path, comparison: Comparison) -> None:
@@ -33,12 +21,6 @@ def write(out: Path, comparison: Comparison) -> None:
     _write_rows(out / "timing.csv", comparison.timing)
     text = json.dumps(comparison.summary, indent=2, allow_nan=False)
     write_text(out / "summary.json", text + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file."""
-    with whole_file(path) as partial:
-        partial.write_text(text, encoding="utf-8")
 
 
 def _write_rows(path: Path, rows: list[dict[str, Any]]) -> None:

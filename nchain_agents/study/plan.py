@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from nchain_agents.presets import Preset
-from nchain_agents.study.environments import EnvChoice
-from nchain_env.checks import count, fits, integer
+import numpy as np
+
+from nchain_agents.keras_backend import keras_backend
+from nchain_agents.presets import Preset, presets_for
+from nchain_agents.study.environments import EnvChoice, environments, parsed, together
+from nchain_env.checks import count, fits, instance, integer, whole_steps
 
 # How often each learner is looked at.
 CHECKPOINTS = 20
@@ -53,6 +56,7 @@ class Study:
         steps: How many steps each learns for.
         episodes: How many episodes an evaluation plays where there is no exact answer.
         keras_backend: What Keras runs on; None where no agent needs it.
+        remarks: What a user is told of the choice of agents before they learn.
     """
 
     agents: tuple[Preset, ...]
@@ -61,6 +65,7 @@ class Study:
     steps: int
     episodes: int = 100
     keras_backend: str | None = None
+    remarks: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         fits("seeds", self.seeds, _RUN * integer("seeds", self.seeds, 1))
@@ -95,18 +100,87 @@ class Study:
         }
 
 
-def chosen(names: Iterable[Any], known: Mapping[str, Preset]) -> tuple[Preset, ...]:
+def plan(
+    agents: str | Iterable[str | type | Preset] | None,
+    env: str,
+    *,
+    parameters: Mapping[str, Any] | None,
+    sweep: Mapping[str, Sequence[Any]] | None,
+    seeds: int,
+    steps: float,
+    episodes: int,
+) -> Study:
+    """Return the study that the arguments of `compare` mean.
+
+    Raises:
+        ValueError: A parameter is not allowed.
+    """
+    if isinstance(agents, str):
+        agents = [agents]
+    if agents is not None:
+        try:
+            agents = list(agents)
+        except TypeError:
+            raise ValueError(f"agents must be names, classes or presets, got {agents!r}") from None
+    instance("env", env, str, "what gym.make takes, and its parameters")
+    instance("parameters", parameters, (Mapping, type(None)), "keyword arguments by name")
+    instance("sweep", sweep, (Mapping, type(None)), "lists of values by name")
+    for name, values in (sweep or {}).items():
+        instance(f"sweep of {name}", values, (Sequence, np.ndarray), "a list of values")
+    env_id, given = parsed(env)
+    sweep = sweep or {}
+    envs = environments(env_id, together(given, parameters or {}, sweep), sweep)
+    found = chosen(agents, envs)
+    remarks = (*(_left_out(envs) if agents is None else ()), *_not_tuned(found, envs))
+    backend = keras_backend() if any("keras" in agent.requires for agent in found) else None
+    return Study(found, envs, seeds, whole_steps("steps", steps), episodes, backend, remarks)
+
+
+def known_presets(envs: Sequence[EnvChoice]) -> dict[str, Preset]:
+    """Return the presets for the environments of a study, by name.
+
+    An agent has the same settings in all of them: those for the first one.
+    """
+    return presets_for(envs[0].id, envs[0].parameters)
+
+
+def chosen(names: Iterable[Any] | None, envs: Sequence[EnvChoice]) -> tuple[Preset, ...]:
     """Return agents by what a user calls them.
 
     Args:
         names: Names of presets or of installed plug-ins, `module:Class`, TOML files, classes, or
-            `Preset` objects.
-        known: The presets by name.
+            `Preset` objects; None: the presets for the environments whose extras are installed.
+        envs: The environments that they are to learn in.
 
     Raises:
         ValueError: One is unknown, or no agent; the message says why.
     """
     from nchain_agents.presets.custom import agents_of
 
+    known = known_presets(envs)
+    if names is None:
+        return tuple(one for one in known.values() if one.installed and not one.by_name_only)
     found = [agent for name in names for agent in agents_of(name, known)]
     return tuple({agent.name: agent for agent in found}.values())
+
+
+def _left_out(envs: Sequence[EnvChoice]) -> Iterator[str]:
+    """Say which presets are not compared because they are not installed."""
+    for preset in known_presets(envs).values():
+        if not preset.installed and not preset.by_name_only:
+            yield f"left out: {preset.name}, which needs {preset.install_command}"
+
+
+def _not_tuned(agents: Iterable[Preset], envs: Sequence[EnvChoice]) -> Iterator[str]:
+    """Say which presets were tuned for another environment than one that they learn in."""
+    others = [(env.label, presets_for(env.id, env.parameters)) for env in envs[1:]]
+    known = known_presets(envs)
+    for agent in agents:
+        if agent.borrowed:
+            settings = "its settings for the chain"
+            yield f"not tuned for {envs[0].id}: {agent.name}, which has {settings}"
+        elif agent == known.get(agent.name):
+            for label, tuned in others:
+                if agent.name in tuned and tuned[agent.name].parameters != agent.parameters:
+                    settings = f"its settings for {envs[0].label}"
+                    yield f"not tuned for {label}: {agent.name}, which has {settings}"

@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 import gymnasium as gym
 
 import nchain_env
-from nchain_agents.presets import Preset, presets_for
+from nchain_agents.presets import Preset
 from nchain_agents.presets.custom import installed
 from nchain_agents.study.environments import from_text
-from nchain_agents.study.plan import Study
+from nchain_agents.study.plan import Study, known_presets
 
 AGENTS_FILE = "agents.toml"
 # What every study stands on; an agent's and an environment's own packages come after these.
@@ -42,7 +42,7 @@ class Recipe(NamedTuple):
 
 def recipe(study: Study) -> Recipe:
     """Return how to get a study again."""
-    known = presets_for(study.envs[0].id, study.envs[0].parameters)
+    known = known_presets(study.envs)
     names = [_name(agent, known) for agent in study.agents]
     file = None
     if None in names and all(_consists_of(_TOML, agent.parameters) for agent in study.agents):

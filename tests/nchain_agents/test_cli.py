@@ -68,6 +68,15 @@ def test_a_long_chain_is_shown_by_its_ends(
         (("compare", "--small", "nan"), "small must be a number in [-1e+300, 1e+300], got nan"),
         (("compare", "--out", "{file}"), "out must be a folder to write to, got "),
         (("compare", "--out", "{file}/below"), "out must be a folder to write to, got "),
+        # nothing is said of agents before the environment is known
+        (
+            ("compare", "--agents", "sarsa", "--env", "FrozenLake-v1 m=3"),
+            "env: FrozenLake-v1 has no parameter 'm'",
+        ),
+        (
+            ("compare", "--agents", "sarsa", "--env", "FrozenLake-v1", "--n", "3"),
+            "env: FrozenLake-v1 has no parameter 'n'",
+        ),
         (("compare", "--sweep", "n"), "sweep must be like n=5,10 or slip=0.2, got 'n'"),
         (("compare", "--sweep", "n=1 n=2"), "sweep must give n once"),
         (("compare", "n=3"), "compare takes options only, got 'n=3'"),
@@ -281,7 +290,7 @@ def compared(out: Path, *options: str) -> dict[str, Any]:
 
 
 def test_compare_runs_from_the_installed_package(tmp_path: Path) -> None:
-    summary = compared(tmp_path / "first", "--jobs", "2")
+    (summary,) = compared(tmp_path / "first", "--jobs", "2")["envs"]
     assert summary["optimal_return"] == pytest.approx(3665.83, abs=0.005)
     assert summary["random_return"] == pytest.approx(1311.25, abs=0.005)
     assert list(summary["agents"]) == ["reward-sum", "q-learning"]
@@ -304,7 +313,7 @@ def test_compare_runs_from_the_installed_package(tmp_path: Path) -> None:
 
 
 def test_a_chain_on_which_all_policies_are_equal_has_no_score(tmp_path: Path) -> None:
-    summary = compared(tmp_path / "out", "--slip", "0.5", "--n", "3")
+    (summary,) = compared(tmp_path / "out", "--slip", "0.5", "--n", "3")["envs"]
     assert summary["agents"]["q-learning"]["score"]["median"] is None
     assert summary["agents"]["q-learning"]["return"]["median"] == pytest.approx(
         summary["optimal_return"]

@@ -12,8 +12,7 @@ import pytest
 from nchain_agents import keras_backend as home
 from nchain_agents.keras_backend import keras_backend
 from nchain_agents.presets import Preset
-from nchain_agents.study.compare import plan
-from nchain_agents.study.plan import Study
+from nchain_agents.study.plan import Study, plan
 from nchain_agents.study.recipe import recipe
 from nchain_agents.study.store import Store
 
@@ -147,7 +146,7 @@ def test_the_runs_and_the_training_are_on_that_backend(backend: str | None, tmp_
 
     options = ("--steps", "40", "--seeds", "1", "--jobs", "1", "--json")
     summary = json.loads(nchain("compare", "--agents", "telling:Telling", *options))
-    returned = summary["agents"]["Telling"]["return"]["mean"]
+    returned = summary["envs"][0]["agents"]["Telling"]["return"]["mean"]
     # always forward earns 3,663.69, always backward 1,603.19
     expected = 3663.69 if backend == "tensorflow" else 1603.19
     assert returned == pytest.approx(expected, abs=0.01)

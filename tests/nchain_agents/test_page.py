@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from nchain_agents.presets import Preset, problem
-from nchain_agents.study import report
+from nchain_agents.report import outputs
+from nchain_agents.report.page import write_page
+from nchain_agents.study import files
 from nchain_agents.study.comparison import Comparison
 from nchain_agents.study.environments import environments
-from nchain_agents.study.page import write_page
 from nchain_agents.study.plan import Study
 from nchain_agents.study.run import Run, train
 
@@ -132,7 +133,8 @@ def cells(page: "Page", selector: str) -> dict[str, list[str]]:
 def test_the_table_has_the_figures_of_the_summary(
     opened: Opener, reports: dict[str, Reported]
 ) -> None:
-    page, summary = opened("chain"), reports["chain"].comparison.summary
+    page = opened("chain")
+    (summary,) = reports["chain"].comparison.summary["envs"]
     header = page.locator(".figures thead th").all_inner_texts()
     rows = cells(page, ".figures")
     assert list(rows) == [*summary["agents"], "optimal policy", "uniformly random"]
@@ -419,8 +421,10 @@ def test_the_readers_own_settings_of_matplotlib_change_nothing(
 def test_a_study_of_which_nothing_is_left_has_a_report(tmp_path: Path) -> None:
     study = Study((Preset("fails", Fails),), environments("NChain-v0", {}, {}), 1, 10)
     run = replace(train(study.tasks[0]), checkpoints=(), failure="it was too late")
-    report.write(tmp_path, Comparison.of(study, {run.key: run}))
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(report.FILES)
+    comparison = Comparison.of(study, {run.key: run})
+    files.write(tmp_path, comparison)
+    outputs.write(tmp_path, comparison)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(files.FILES + outputs.FILES)
     page = (tmp_path / "report.html").read_text()
     assert "No run came to its end here." in page
     assert "it was too late" in page

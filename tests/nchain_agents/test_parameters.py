@@ -178,7 +178,7 @@ def test_compare_refuses_odd_arguments_before_anything_runs(
     def reached(*_: Any) -> Any:
         raise ReachedError
 
-    from nchain_agents.study import compare as module
+    from nchain_agents.study import conduct as module
 
     monkeypatch.setattr(module, "pending", reached)
     monkeypatch.chdir(tmp_path)

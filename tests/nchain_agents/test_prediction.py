@@ -227,7 +227,7 @@ class Recurrent(Remembering):
 
 
 def test_a_recurrent_agent_is_compared_by_episodes_and_it_is_said(tmp_path: Any) -> None:
-    from nchain_agents.study.report import as_markdown
+    from nchain_agents.report.outputs import as_markdown
 
     found = compare(
         ["q-learning", Recurrent],
@@ -239,7 +239,7 @@ def test_a_recurrent_agent_is_compared_by_episodes_and_it_is_said(tmp_path: Any)
         out=tmp_path,
     )
     assert not found.failures
-    assert found.summary["exact"] is True
+    assert found.summary["envs"][0]["exact"] is True
     ours, recurrent = (
         [run for run in found.runs if run.key.agent == name] for name in ("q-learning", "Recurrent")
     )

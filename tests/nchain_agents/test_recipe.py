@@ -8,8 +8,7 @@ import pytest
 
 from nchain_agents import QLearning, cli
 from nchain_agents.presets import Preset, problem
-from nchain_agents.study.compare import plan
-from nchain_agents.study.plan import Study
+from nchain_agents.study.plan import Study, plan
 from nchain_agents.study.recipe import AGENTS_FILE, recipe
 
 
@@ -29,7 +28,7 @@ def again(study: Study, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
         raise Taken(arguments, named)
 
     monkeypatch.chdir(folder)
-    monkeypatch.setattr("nchain_agents.study.compare.compare", taken)
+    monkeypatch.setattr("nchain_agents.comparing.compare", taken)
     followed = recipe(study)
     if followed.agents is not None:
         Path(AGENTS_FILE).write_text(followed.agents)

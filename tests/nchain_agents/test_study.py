@@ -15,11 +15,11 @@ import pytest
 from nchain_agents import QLearning, compare, score
 from nchain_agents.presets import Preset, presets_for
 from nchain_agents.presets import custom as plug_ins
-from nchain_agents.study.compare import plan
+from nchain_agents.report.outputs import as_markdown
+from nchain_agents.report.page import write_page
 from nchain_agents.study.comparison import Comparison
 from nchain_agents.study.environments import environments, parsed
-from nchain_agents.study.page import write_page
-from nchain_agents.study.report import as_markdown
+from nchain_agents.study.plan import plan
 from nchain_agents.study.run import train
 from nchain_env import NChainEnv
 
@@ -101,11 +101,11 @@ def test_any_class_that_learns_and_predicts_is_compared_with_the_exact_answer(
     (regret,) = set(fixed[fixed.step == 3000].regret)
     (reward,) = set(fixed[fixed.step == 3000].reward_per_step)
     assert regret == pytest.approx(3 * OPTIMAL - 3000 * reward, abs=1e-2)
-    summary = small.summary
+    (summary,) = small.summary["envs"]
     assert summary["optimal_return"] == pytest.approx(OPTIMAL, abs=1e-3)
     assert summary["random_return"] == pytest.approx(RANDOM, abs=1e-3)
     assert set(summary["agents"]) == {"q-learning", "Fixed"}
-    json.dumps(summary, allow_nan=False)
+    json.dumps(small.summary, allow_nan=False)
 
 
 def test_the_error_of_the_table_and_the_first_optimal_step_are_known(small: Comparison) -> None:
@@ -120,7 +120,7 @@ def test_the_error_of_the_table_and_the_first_optimal_step_are_known(small: Comp
     first = [point.step for point in run.checkpoints if point.step >= run.optimal_from]
     assert all(point.optimal for point in run.checkpoints if point.step in first)
     # one without a discount has no optimal policy to learn, and one without values no error
-    assert small.summary["agents"]["Fixed"]["optimal_from"] is None
+    assert small.summary["envs"][0]["agents"]["Fixed"]["optimal_from"] is None
     assert np.isnan(fixed.runs[0].final.q_error)
 
 
@@ -288,12 +288,24 @@ def test_a_sweep_compares_every_combination() -> None:
     assert len(swept.summary["agents"]["q-learning"]["score"]["by_seed"]) == 8
 
 
+def test_the_summary_has_one_shape_whatever_the_number_of_environments(small: Comparison) -> None:
+    swept = compare(["q-learning"], sweep={"n": [3, 4]}, seeds=2, steps=100, jobs=1)
+    for found, number in ((small, 1), (swept, 2)):
+        assert list(found.summary) == ["envs", "agents", "steps", "seeds", "failures"]
+        assert len(found.summary["envs"]) == number
+    # over one environment the scores are that environment's
+    (chain,) = small.summary["envs"]
+    assert small.summary["agents"] == {
+        name: {"score": about["score"]} for name, about in chain["agents"].items()
+    }
+
+
 def test_an_environment_without_a_model_is_scored_by_episodes() -> None:
     pytest.importorskip("stable_baselines3", reason="needs the sb3 extra")
     found = compare(["sb3-dqn"], "CartPole-v1", seeds=1, steps=40, episodes=5)
     assert not found.failures
-    assert found.summary["exact"] is False
-    assert found.summary["optimal_return"] == 475.0
+    assert found.summary["envs"][0]["exact"] is False
+    assert found.summary["envs"][0]["optimal_return"] == 475.0
     assert found.results[-1]["standard_error"] > 0
 
 
@@ -359,12 +371,12 @@ def test_what_an_environment_does_counts_and_not_what_its_table_says(tmp_path: P
         )
         assert not taxed.failures
         assert not same.failures
-        assert taxed.summary["exact"] is False
+        assert taxed.summary["envs"][0]["exact"] is False
         assert "by 10 episodes, as its model does not describe it: action 0" in as_markdown(taxed)
         assert taxed.results[-1]["standard_error"] > 0
         assert taxed.runs[0].policy is None
         # stepped and compiled learning give the same, and so do the table and the check of it
-        assert same.summary["exact"] is True
+        assert same.summary["envs"][0]["exact"] is True
         assert same.results[-1]["return"] == plain.results[-1]["return"]
         said = "computed exactly on the model, with which 2,000 steps agreed"
         assert said in as_markdown(same)
@@ -516,3 +528,34 @@ def test_python_and_the_command_line_need_no_guard_around_the_main_module(tmp_pa
     )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
     assert re.search(r"'mean': 99.909", done.stdout)
+
+
+def remarks(agents: list[str] | None, env: str, sweep: dict[str, Any] | None = None) -> Any:
+    found = plan(agents, env, parameters=None, sweep=sweep, seeds=1, steps=10, episodes=2)
+    return found.remarks
+
+
+def test_a_plan_remarks_which_presets_were_tuned_for_another_environment(tmp_path: Path) -> None:
+    both = ["q-learning", "sarsa"]
+    chains = "not tuned for FrozenLake-v1: sarsa, which has its settings for the chain"
+    assert remarks(both, "NChain-v0", {"n": [3, 4]}) == ()
+    assert remarks(both, "FrozenLake-v1") == (chains,)
+    # the same settings in all environments of a sweep: those for the first
+    slipping = "FrozenLake-v1 is_slippery=true"
+    assert remarks(both, "FrozenLake-v1", {"is_slippery": [True, False]}) == (
+        f"not tuned for FrozenLake-v1 is_slippery=false: q-learning, which has its settings for "
+        f"{slipping}",
+        chains,
+    )
+    # with other settings it is the user's own
+    file = tmp_path / "mine.toml"
+    file.write_text("[mine]\npreset = 'sarsa'\nparameters = { epsilon = 0.5 }\n")
+    assert remarks([str(file)], "FrozenLake-v1") == ()
+
+
+def test_remarks_are_no_part_of_what_a_study_is() -> None:
+    given: dict[str, Any] = {"parameters": None, "sweep": None, "seeds": 1, "steps": 9}
+    study = plan(["sarsa"], "FrozenLake-v1", episodes=2, **given)
+    assert study.remarks
+    assert study == replace(study, remarks=())
+    assert "remarks" not in study.as_data()

@@ -12,8 +12,8 @@ import gymnasium as gym
 import pytest
 
 from nchain_agents import cli, compare
-from nchain_agents.study.compare import plan
 from nchain_agents.study.environments import environments, parsed
+from nchain_agents.study.plan import plan
 from nchain_agents.study.recipe import recipe
 
 # A corridor: action 1 goes on, action 0 back; the end pays 1. `length` states.
@@ -63,7 +63,7 @@ def module(path: Path, env_id: str, entry: str) -> None:
 def learned(found: Any) -> None:
     """Every run came to its end, and learned the corridor's only good policy."""
     assert not found.failures
-    assert found.summary["agents"]["q-learning"]["return"]["by_seed"] == [1.0]
+    assert found.summary["envs"][0]["agents"]["q-learning"]["return"]["by_seed"] == [1.0]
 
 
 LEARN: dict[str, Any] = {"agents": ["q-learning"], "seeds": 1, "steps": 2000, "episodes": 2}
@@ -101,7 +101,8 @@ def test_what_a_program_registers_itself_is_known_to_every_run(entry: str, folde
             "from nchain_agents import compare\n"
             "from nchain_agents.study.recipe import recipe\n"
             f"found = compare(env='CorridorMain-v0', jobs=1, **{LEARN!r})\n"
-            "print(found.failures, found.summary['agents']['q-learning']['return']['by_seed'])\n"
+            "(env,) = found.summary['envs']\n"
+            "print(found.failures, env['agents']['q-learning']['return']['by_seed'])\n"
             "print(recipe(found.study).command)\n"
         )
     command = [sys.executable, "program.py"]
@@ -142,7 +143,8 @@ def test_the_commands_take_environments_of_modules(
     assert (row["env"], row["return"], row["exact"]) == ("CorridorShell-v0 length=4", 1.0, False)
     options = ("--agents", "q-learning", "--seeds", "1", "--steps", "2000", "--jobs", "1", "--json")
     assert nchain(monkeypatch, "compare", *env, *options, "--out", "out") == 0
-    assert json.loads(capsys.readouterr().out)["agents"]["q-learning"]["return"]["mean"] == 1.0
+    (corridor,) = json.loads(capsys.readouterr().out)["envs"]
+    assert corridor["agents"]["q-learning"]["return"]["mean"] == 1.0
 
 
 def test_the_chain_is_made_as_the_readme_spells_it(

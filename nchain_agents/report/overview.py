@@ -1,15 +1,15 @@
-"""What a comparison says in figures: one table of text for each environment."""
+"""What a comparison says in figures: one table for each environment."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
 import gymnasium as gym
 from matplotlib.ticker import EngFormatter
 
 from nchain_agents.evaluation import ExactYardstick
+from nchain_agents.report.table import Table
 from nchain_agents.study.comparison import TELLING_SEEDS, Comparison
 from nchain_agents.study.environments import EnvChoice
 
@@ -24,26 +24,16 @@ HEADER = (
 )
 
 
-class Overview(NamedTuple):
-    """The table of one environment, as text."""
-
-    title: str
-    rows: Sequence[Sequence[str]]  # one an agent, as HEADER
-    references: Sequence[Sequence[str]]  # the optimal and the random policy
-    note: str
-    remarks: Sequence[str]  # what is particular to the environment, in the note too
-
-
-def overviews(comparison: Comparison) -> list[Overview]:
+def overviews(comparison: Comparison) -> list[Table]:
     """Return one table for each environment."""
     summary, study = comparison.summary, comparison.study
     return [
         _overview(comparison, section, env)
-        for section, env in zip(summary.get("envs", [summary]), study.envs, strict=True)
+        for section, env in zip(summary["envs"], study.envs, strict=True)
     ]
 
 
-def _overview(comparison: Comparison, section: dict[str, Any], env: EnvChoice) -> Overview:
+def _overview(comparison: Comparison, section: dict[str, Any], env: EnvChoice) -> Table:
     study, label = comparison.study, env.label
     digits = return_digits(section)
     rows = [
@@ -76,19 +66,20 @@ def _overview(comparison: Comparison, section: dict[str, Any], env: EnvChoice) -
         "permutation test where it is below 5 %, else a tie: the seeds cannot tell the two apart"
         f"{few}"
     )
-    remarks = _remarks(comparison, env)
-    note = "; ".join([note, *remarks])
+    note = "; ".join([note, *remarks(comparison, env)])
     failed = sum(failure["env"] == label for failure in comparison.failures)
     if failed:
         note += f"; {failed} of its runs FAILED and are left out"
-    return Overview(f"{label}, {study.steps:,} steps, {seeds}", rows, references, note, remarks)
+    caption = f"{label}, {study.steps:,} steps, {seeds}"
+    return Table(caption, HEADER, rows, references, note=note)
 
 
-def _remarks(comparison: Comparison, env: EnvChoice) -> list[str]:
-    remarks = []
+def remarks(comparison: Comparison, env: EnvChoice) -> list[str]:
+    """Return what is particular to an environment; the note of its table has it too."""
+    found = []
     limit = env.parameters.get("max_episode_steps")
     if limit is not None and gym.spec(env.id).max_episode_steps is None:
-        remarks.append(
+        found.append(
             f"an episode is cut off after {limit:,} steps: {env.id} has no time limit of its own"
         )
     if isinstance(comparison.yardsticks[env.label], ExactYardstick):
@@ -98,11 +89,11 @@ def _remarks(comparison: Comparison, env: EnvChoice) -> list[str]:
             if any(run.policy is None for run in results.runs)
         ]
         if recurrent:
-            remarks.append(
+            found.append(
                 f"recurrent, so estimated by {comparison.study.episodes} episodes: "
                 + ", ".join(recurrent)
             )
-    return remarks
+    return found
 
 
 def return_digits(section: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import PermutationMethod, binomtest, mannwhitneyu, trim_mean
 
-from nchain_agents.study.statistics import (
+from nchain_agents.study.uncertainty import (
     RESAMPLES,
     improvement_interval,
     interquartile_mean,

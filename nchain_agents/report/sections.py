@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 from markupsafe import Markup
 
 from nchain_agents.evaluation import ExactYardstick
-from nchain_agents.study import pictures, policies
+from nchain_agents.report import pictures, policies
+from nchain_agents.report.overview import HEADER, number, remarks, return_digits
+from nchain_agents.report.svg import inline
+from nchain_agents.report.table import Table
 from nchain_agents.study.comparison import TELLING_SEEDS, Comparison, Results
 from nchain_agents.study.environments import EnvChoice
-from nchain_agents.study.overview import HEADER, Overview, number, return_digits
-from nchain_agents.study.svg import inline
 from nchain_env.env import NChainEnv
 from nchain_env.mdp import FloatArray
 from nchain_env.planning import policy_iteration
@@ -32,14 +33,6 @@ _COLOURS = {
 }
 
 
-class Table(NamedTuple):
-    """A table of text."""
-
-    header: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    references: Sequence[Sequence[str]] = ()
-
-
 class Figure(NamedTuple):
     """A picture in the page."""
 
@@ -51,13 +44,10 @@ class Figure(NamedTuple):
 class Section:
     """What the page says of one environment."""
 
-    def __init__(
-        self, comparison: Comparison, env: EnvChoice, place: int, overview: Overview
-    ) -> None:
+    def __init__(self, comparison: Comparison, env: EnvChoice, place: int, overview: Table) -> None:
         self._comparison, self._env = comparison, env
         self.id, self.label = f"env-{place}", env.label
-        summary = comparison.summary
-        self.about: dict[str, Any] = summary.get("envs", [summary])[place]
+        self.about: dict[str, Any] = comparison.summary["envs"][place]
         self._overview = overview
         self._entries = [entry for entry in comparison.of_env(env) if entry.runs]
         # Recurrent agents have no policy that could be shown state by state.
@@ -77,13 +67,14 @@ class Section:
             shown["regret"] = number(about["regret"]["iqm"], ",.0f")
             shown["|Q - Q*|"] = "-" if q_error is None else pictures.rounded(q_error)
             rows.append([shown[name] for name in header])
-        references = [(*row, *[""] * (len(header) - len(row))) for row in self._overview.references]
-        return Table(header, rows, references)
+        caption = f"Figures of each agent in {self.label}"
+        return Table(caption, header, rows, self._overview.references)
 
     @property
     def remarks(self) -> list[str]:
         """What is particular to the environment, in sentences."""
-        return [f"{remark[0].upper()}{remark[1:]}." for remark in self._overview.remarks]
+        said = remarks(self._comparison, self._env)
+        return [f"{remark[0].upper()}{remark[1:]}." for remark in said]
 
     @property
     def headline(self) -> list[str]:
@@ -177,11 +168,12 @@ class Section:
         return show(self._acting, self._optimal) if self._acting else []
 
     @property
-    def counted_rows(self) -> list[policies.AgreementRow]:
+    def counted(self) -> Table | None:
         """In how many states each agent acts optimally, where they are too many to show."""
         if self._mdp is None or self._mdp.num_states <= policies.SHOWN_STATES:
-            return []
-        return policies.counted(self._acting, self._optimal)
+            return None
+        rows = policies.counted(self._acting, self._optimal)
+        return Table(f"Policies in {self.label}", ("agent", "states", "share"), rows)
 
     @property
     def exact(self) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from markupsafe import Markup
 from matplotlib import style
 
-from nchain_agents.study.pictures import STYLE, Picture
+from nchain_agents.report.pictures import STYLE, Picture
 
 
 def inline(picture: Picture, name: str, colours: Mapping[str, str]) -> Markup:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import platform
 from importlib.resources import files as package_files
 from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 
-from nchain_agents.study import pictures
+from nchain_agents.files import write_text
+from nchain_agents.report import pictures, tables
+from nchain_agents.report.overview import overviews
+from nchain_agents.report.sections import Section
 from nchain_agents.study.comparison import TELLING_SEEDS, Comparison
-from nchain_agents.study.files import write_text
-from nchain_agents.study.overview import interval_text, number, overviews
 from nchain_agents.study.recipe import AGENTS_FILE, recipe
-from nchain_agents.study.sections import Section, Table
 
 # The colours of the pictures in the dark, in their order.
 _AT_NIGHT = (
@@ -48,7 +46,7 @@ def write_page(path: Path, comparison: Comparison) -> None:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     ).from_string(text)
-    study = comparison.study
+    study, again = comparison.study, recipe(comparison.study)
     sections = [
         Section(comparison, env, i, overview)
         for i, (env, overview) in enumerate(zip(study.envs, overviews(comparison), strict=True))
@@ -57,15 +55,12 @@ def write_page(path: Path, comparison: Comparison) -> None:
         title=_title(comparison),
         study=study,
         sections=sections,
-        overall=_overall(comparison),
-        failures=[*zip(comparison.failures, comparison.tracebacks, strict=True)],
-        recipe=recipe(study),
+        overall=tables.overall(comparison),
+        failures=tables.failures(comparison),
+        recipe=again,
         agents_file=AGENTS_FILE,
-        machine=f"{platform.system()} {platform.machine()}",
-        agents=[
-            (agent.name, agent.path, json.dumps(agent.parameters, default=str)[1:-1])
-            for agent in study.agents
-        ],
+        versions=tables.versions(again),
+        agents=tables.agents(study),
         days=pictures.COLOURS,
         nights=_AT_NIGHT,
         telling_seeds=TELLING_SEEDS,
@@ -79,21 +74,3 @@ def _title(comparison: Comparison) -> str:
     envs = {env.id for env in study.envs}
     where = study.envs[0].label if len(study.envs) == 1 else " and ".join(sorted(envs))
     return f"{agents} on {where}"
-
-
-def _overall(comparison: Comparison) -> Table | None:
-    """Return the scores in all environments side by side, where they are several."""
-    summary = comparison.summary
-    if "envs" not in summary:
-        return None
-    rows = []
-    for agent in comparison.study.agents:
-        here = [section["agents"].get(agent.name) for section in summary["envs"]]
-        scores = [number(about and about["score"]["iqm"], ".2f") for about in here]
-        everywhere = summary["agents"].get(agent.name, {"score": {"iqm": None, "interval": None}})
-        score = everywhere["score"]
-        rows.append(
-            (agent.name, *scores, number(score["iqm"], ".2f"), interval_text(score["interval"]))
-        )
-    labels = [env.label for env in comparison.study.envs]
-    return Table(("agent", *labels, "all together", "95 % interval"), rows)

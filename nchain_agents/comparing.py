@@ -1,0 +1,88 @@
+"""`nchain_agents.compare`: a whole study in one call, and its report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from nchain_agents.presets import Preset
+from nchain_agents.report import outputs
+from nchain_agents.study.comparison import Comparison
+from nchain_agents.study.conduct import conduct
+from nchain_agents.study.plan import plan
+from nchain_agents.study.pool import Pool
+from nchain_env.checks import instance
+
+
+def compare(
+    agents: str | Iterable[str | type | Preset] | None = None,
+    env: str = "NChain-v0",
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    sweep: Mapping[str, Sequence[Any]] | None = None,
+    seeds: int = 5,
+    steps: float = 20_000,
+    episodes: int = 100,
+    out: Path | str | None = None,
+    resume: bool = False,
+    jobs: int = 0,
+    scheduler: str | None = None,
+    cluster_timeout: float = 600.0,
+    time_limit: float | None = None,
+    progress_bar: bool = False,
+) -> Comparison:
+    """Train agents and compare what they learned, with the exact answer where there is one.
+
+    Args:
+        agents: Names of presets or of installed plug-ins, `module:Class`, TOML files of agents,
+            or classes with `learn` and `predict`; None: the presets for the environment whose
+            extras are installed.
+        env: The environment, as `gym.make` takes it, with parameters if any: `NChain-v0 n=8`, or
+            `my_module:MyEnv-v0`. One that this program registered needs no module: each process
+            gets what was registered.
+        parameters: More of its keyword arguments.
+        sweep: Keyword arguments of several values each: every combination is an environment.
+        seeds: How many seeds each agent learns with in each environment.
+        steps: How many steps each learns for.
+        episodes: How many episodes an evaluation plays where there is no exact answer.
+        out: The folder that keeps the runs as they finish, and gets `results.csv`, `timing.csv`,
+            `summary.json`, `learning_curves.png` and `report.html`. Called again with the same
+            arguments it makes only the runs that are missing or have failed. None keeps nothing.
+        resume: Agents, environments or seeds may be added to those of the folder.
+        jobs: How many runs at a time; 0: as many as there are cores.
+        scheduler: The address of a Dask scheduler, tcp://HOST:PORT, whose workers make the runs;
+            None: this machine makes them.
+        cluster_timeout: After how many seconds without a scheduler that answers, or without
+            workers, a study on a cluster ends; the finished runs are kept.
+        time_limit: A run that takes longer, in seconds, fails.
+        progress_bar: Show how many runs are finished, after a line for each preset that is left
+            out or was tuned for another environment.
+
+    Returns:
+        The comparison: `results` (rows for `pandas.DataFrame`), `summary`, `timing`, `failures`.
+        A run that fails is among these, and ends nothing else.
+
+    Raises:
+        ValueError: A parameter is not allowed, or the folder has the runs of another study.
+        OSError: A file cannot be written; the finished runs are kept.
+        ModuleNotFoundError: There is a scheduler, and distributed is not installed.
+        TimeoutError: The cluster could not be used for `cluster_timeout` seconds.
+    """
+    instance("out", out, (str, PathLike, type(None)), "a path or None")
+    pool = Pool(jobs, time_limit, scheduler, cluster_timeout)
+    study = plan(
+        agents,
+        env,
+        parameters=parameters,
+        sweep=sweep,
+        seeds=seeds,
+        steps=steps,
+        episodes=episodes,
+    )
+    folder = None if out is None else Path(out)
+    comparison = conduct(study, pool, folder, resume, progress_bar)
+    if folder is not None:
+        outputs.write(folder, comparison)
+    return comparison

@@ -1,0 +1,69 @@
+"""The tables of a comparison beside its overviews."""
+
+from __future__ import annotations
+
+import json
+import platform
+
+from nchain_agents.report.overview import interval_text, number
+from nchain_agents.report.table import Folded, Table
+from nchain_agents.study.comparison import Comparison
+from nchain_agents.study.plan import Study
+from nchain_agents.study.recipe import Recipe
+
+
+def overall(comparison: Comparison) -> Table | None:
+    """Return the scores in all environments side by side, where they are several."""
+    summary = comparison.summary
+    if len(summary["envs"]) == 1:
+        return None
+    rows = []
+    for agent in comparison.study.agents:
+        here = [section["agents"].get(agent.name) for section in summary["envs"]]
+        scores = [number(about and about["score"]["iqm"], ".2f") for about in here]
+        everywhere = summary["agents"].get(agent.name, {"score": {"iqm": None, "interval": None}})
+        score = everywhere["score"]
+        rows.append(
+            (agent.name, *scores, number(score["iqm"], ".2f"), interval_text(score["interval"]))
+        )
+    labels = [env.label for env in comparison.study.envs]
+    columns = ("agent", *labels, "all together", "95 % interval")
+    return Table("Scores in all environments", columns, rows)
+
+
+def failures(comparison: Comparison) -> Table | None:
+    """Return the runs that failed, with the reasons, if there are any."""
+    failed = list(zip(comparison.failures, comparison.tracebacks, strict=True))
+    rows = [
+        (
+            one["agent"],
+            str(one["seed"]),
+            one["failure"] if trace is None else Folded(one["failure"], trace, "Traceback"),
+            f"{one['step']:,}",
+            one["env"],
+        )
+        for one, trace in failed
+    ]
+    columns = ("agent", "seed", "reason", "last seen at step", "environment")
+    return Table("Failed runs", columns, rows, align="left", long=columns[2:3]) if rows else None
+
+
+def versions(recipe: Recipe) -> Table:
+    """Return the versions of what took part."""
+    machine = f"{platform.system()} {platform.machine()}"
+    rows = [*recipe.versions.items(), ("system", machine)]
+    return Table("Versions", ("package", "version"), rows, align="left")
+
+
+def agents(study: Study) -> Table:
+    """Return the agents and their hyperparameters."""
+    rows = [
+        (
+            agent.name,
+            agent.path,
+            json.dumps(agent.parameters, default=str)[1:-1] or "as the class has them",
+        )
+        for agent in study.agents
+    ]
+    columns = ("agent", "class", "hyperparameters")
+    return Table("Agents and hyperparameters", columns, rows, align="left", long=columns[2:])

@@ -1,0 +1,99 @@
+"""A study is conducted: the runs that are missing are made, and everything is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from nchain_agents.files import prepare_folder
+from nchain_agents.study import files
+from nchain_agents.study.comparison import Comparison, pending
+from nchain_agents.study.plan import Study
+from nchain_agents.study.pool import Pool
+from nchain_agents.study.run import Run, train
+from nchain_agents.study.store import Store
+
+
+def conduct(
+    study: Study,
+    pool: Pool,
+    out: Path | None = None,
+    adds: bool = False,
+    progress_bar: bool = False,
+) -> Comparison:
+    """Make the runs of a study that are missing or have failed, and return all of them.
+
+    Args:
+        study: The study.
+        pool: What makes the runs.
+        out: The folder that keeps the runs as they finish, and gets `files.FILES`; None keeps
+            nothing.
+        adds: The study may have agents, environments or seeds that the runs in the folder do not
+            have.
+        progress_bar: Say what the study remarks, and show how many runs are finished.
+
+    Raises:
+        ValueError: The folder has the runs of another study.
+        OSError: A file cannot be written; the finished runs are kept.
+        ModuleNotFoundError: The pool has a scheduler, and distributed is not installed.
+        TimeoutError: The pool's cluster could not be used.
+    """
+    if study.keras_backend is not None:
+        pool = replace(pool, environment={"KERAS_BACKEND": study.keras_backend})
+    done: dict[Any, Run] = {}
+    with ExitStack() as stack:
+        store = None
+        if out is not None:
+            prepare_folder(out)
+            store = stack.enter_context(Store(out / "runs.sqlite", study, adds=adds))
+            done = store.runs()
+        left = set(pending(study, done.values()))
+        tasks = [task for task in study.tasks if task.key in left]
+        # The slow ones, which stand last, first: then no core waits for another at the end.
+        tasks.sort(key=lambda task: -study.agents.index(task.agent))
+        show = stack.enter_context(_progress(study, len(tasks), progress_bar))
+        calls = [partial(train, task) for task in tasks]
+        results = stack.enter_context(closing(pool.map_unordered(calls)))
+        for i, result in results:
+            run = result if isinstance(result, Run) else Run.failed(tasks[i].key, result)
+            done[run.key] = run
+            if store is not None:
+                store.add(run)
+            show(run)
+    comparison = Comparison.of(study, done)
+    if out is not None:
+        files.write(out, comparison)
+    return comparison
+
+
+@contextmanager
+def _progress(study: Study, left: int, shown: bool) -> Iterator[Any]:
+    """Say what is to be known before the first run; yield a function that shows a finished one."""
+    if not shown:
+        yield lambda run: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
+
+    console, total = Console(stderr=True), len(study.tasks)
+    said = list(study.remarks)
+    if left < total:
+        said.append(
+            f"{total - left} of {total} runs were there already; another --out makes all anew"
+        )
+    for line in said:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    columns = (SpinnerColumn(), *Progress.get_default_columns(), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=left == 0) as progress:
+        task = progress.add_task("training", total=left)
+
+        def show(run: Run) -> None:
+            verb = "trained" if run.failure is None else "FAILED"
+            said = f"{verb} {run.key.agent}, seed {run.key.seed}"
+            progress.update(task, advance=1, description=said)
+
+        yield show
