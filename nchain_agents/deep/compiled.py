@@ -19,6 +19,7 @@ from keras import ops
 from nchain_agents.deep.replay import LARGEST_REWARD, spanned
 from nchain_agents.interrupts import Pace, requested
 from nchain_agents.model_env import model_env
+from nchain_agents.schedules import decay_factor
 from nchain_env.mdp import FloatArray
 
 if TYPE_CHECKING:
@@ -247,7 +248,7 @@ class Program:
         before = agent.num_timesteps + np.arange(count)  # steps before each step
         calls = agent._calls + 1 + np.arange(count)
         due = agent._due(calls, before + 1)
-        epsilon, decay = agent._epsilon_at(before)
+        epsilon, decay = agent._schedule.parts(before, agent._end)
         row = (agent._replay.added[0] + np.arange(count)) % len(agent._replay.rows)
         share = np.where(due, agent._target_share(calls), 0.0)
         return Plan(
@@ -297,7 +298,7 @@ class Program:
         agent._returns[0] = _added(agent._returns[0], rewards[begin:])
         # the last step's: an episode that ended with it does not count yet
         episodes = len(agent.episode_returns) - int(carry.ended)
-        decay = float(plan.decay[count - 1]) ** (episodes + 1)
+        decay = decay_factor(float(plan.decay[count - 1]), episodes)
         agent._epsilon = decay * float(plan.epsilon[count - 1])
 
     def rewind(self, agent_numbers: int, env_numbers: int) -> None:

@@ -16,6 +16,7 @@ from nchain_agents.agent import Agent, Env
 from nchain_agents.deep.replay import Replay
 from nchain_agents.deep.stepped import learn_stepped
 from nchain_agents.deep.worlds import SingleWorld, world_of
+from nchain_agents.schedules import EpsilonSchedule
 from nchain_agents.storage import Saved
 from nchain_env.checks import count, fits, integer, one_of, real
 from nchain_env.mdp import FloatArray
@@ -278,14 +279,15 @@ class KerasDQN(Agent):
         q: FloatArray = self._learner.values(rows).astype(np.float64)
         return q[0] if single else q
 
-    def _epsilon_at(self, step: Any) -> tuple[Any, Any]:
-        """Epsilon at a step, and the factor for each episode; for an array of steps, too."""
-        way = np.minimum(step / max(self.exploration_fraction * self._end, 1.0), 1.0)
-        falling = self.exploration_final_eps + (1.0 - way) * (
-            self.exploration_initial_eps - self.exploration_final_eps
+    @property
+    def _schedule(self) -> EpsilonSchedule:
+        return EpsilonSchedule(
+            self.exploration_initial_eps,
+            self.exploration_final_eps,
+            self.exploration_fraction,
+            self.exploration_decay,
+            self.learning_starts,
         )
-        begins = step < self.learning_starts
-        return np.where(begins, 1.0, falling), np.where(begins, 1.0, self.exploration_decay)
 
     def _choose(self, q: FloatArray) -> int:
         return int(self._explore(self.np_random.random(2), self._epsilon, q.argmax()))

@@ -12,6 +12,7 @@ from nchain_agents.deep.encoding import Float32Array
 from nchain_agents.deep.replay import LARGEST_REWARD
 from nchain_agents.deep.worlds import Step
 from nchain_agents.interrupts import requested
+from nchain_agents.schedules import decay_factor
 
 if TYPE_CHECKING:
     from nchain_agents.deep.keras_dqn import KerasDQN
@@ -31,13 +32,14 @@ def learn_stepped(
         ValueError: A reward or an observation is NaN or infinite.
     """
     num_envs, encoding = agent._world.num_envs, agent._encoding
+    schedule = agent._schedule
     rows = encoding.rows(agent._observation, num_envs)
     _check(agent, rows, "observation")
     # the action values of `rows`, where they came with the last update
     values: Float32Array | None = None
     while agent.num_timesteps < until:
-        epsilon, decay = agent._epsilon_at(agent.num_timesteps)
-        agent._epsilon = float(epsilon * decay ** (len(agent.episode_returns) + 1))
+        epsilon, decay = schedule.parts(agent.num_timesteps, agent._end)
+        agent._epsilon = float(epsilon) * decay_factor(float(decay), len(agent.episode_returns))
         uniform = agent.np_random.random((2, num_envs))
         if values is None and (uniform[0] >= agent._epsilon).any():
             values = agent._learner.values(rows)

@@ -27,7 +27,7 @@ from nchain_agents import (
     learn_many,
     score,
 )
-from nchain_agents.exploration import epsilon_schedule
+from nchain_agents.schedules import epsilon_schedule
 from nchain_agents.presets import named, presets_for, problem
 
 TABLE_AGENTS = (RewardSum, QLearning, Sarsa, ExpectedSarsa, DoubleQLearning, PosteriorSampling)
