@@ -81,7 +81,7 @@ def epsilon_schedule(epsilon: EpsilonLike) -> EpsilonSchedule:
     if set(fields) == {"initial", "decay"}:
         return EpsilonSchedule(fields["initial"], fields["initial"], 1.0, fields["decay"])
     if set(fields) == {"initial", "final", "fraction"}:
-        return EpsilonSchedule(**fields, decay=1.0)
+        return EpsilonSchedule(fields["initial"], fields["final"], fields["fraction"], 1.0)
     raise ValueError(
         "epsilon must be a number, {initial, decay} or {initial, final, fraction}, "
         f"got {dict(epsilon)!r}"
