@@ -17,7 +17,7 @@ import gymnasium as gym
 import numpy as np
 
 from nchain_agents.schedules import EpsilonSchedule
-from nchain_env.checks import count, fits, integer, one_of, real
+from nchain_env.checks import count, fits, instance, integer, one_of, real
 
 A = TypeVar("A")
 S = TypeVar("S")
@@ -43,12 +43,6 @@ def _widths(name: str, value: Any) -> list[int]:
     if not isinstance(value, list | tuple | np.ndarray) or np.ndim(value) == 0:
         raise ValueError(f"{name} must be a list of integers, got {value!r}")
     return [count(name, width) for width in value]
-
-
-def _activation(name: str, value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{name} must be a name that Keras knows, got {value!r}")
-    return value
 
 
 _share = partial(real, low=0, high=1)
@@ -120,7 +114,9 @@ class Hyperparameters:
     )
     net_arch: Sequence[int] = _argument((64, 64), "The widths of the hidden layers.", _widths)
     activation: str = _argument(
-        "relu", "The hidden layers' activation, by its Keras name.", _activation
+        "relu",
+        "The hidden layers' activation, by its Keras name.",
+        partial(instance, kinds=str, what="a name that Keras knows"),
     )
     compiled: bool | Literal["auto"] = _argument(
         "auto",
