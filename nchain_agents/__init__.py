@@ -4,16 +4,17 @@ Names are imported when first used, so that `import nchain_agents` costs nothing
 and Numba are loaded only by those who need them.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from nchain_agents.homes import HOMES, from_home
 
 if TYPE_CHECKING:
     from nchain_agents.agent import Agent, load
+    from nchain_agents.batch import learn_many
     from nchain_agents.callbacks import EveryNTimesteps, StopAfterEpisodes, StopAtConvergence
     from nchain_agents.comparing import compare
     from nchain_agents.deep.keras_dqn import KerasDQN
     from nchain_agents.evaluation import score
-    from nchain_agents.tabular.batch import learn_many
     from nchain_agents.tabular.double_q_learning import DoubleQLearning
     from nchain_agents.tabular.expected_sarsa import ExpectedSarsa
     from nchain_agents.tabular.posterior_sampling import PosteriorSampling
@@ -39,32 +40,11 @@ __all__ = [
     "score",
 ]
 
-_HOMES = {
-    "Agent": "nchain_agents.agent",
-    "DoubleQLearning": "nchain_agents.tabular.double_q_learning",
-    "EveryNTimesteps": "nchain_agents.callbacks",
-    "ExpectedSarsa": "nchain_agents.tabular.expected_sarsa",
-    "KerasDQN": "nchain_agents.deep.keras_dqn",
-    "PosteriorSampling": "nchain_agents.tabular.posterior_sampling",
-    "QLearning": "nchain_agents.tabular.q_learning",
-    "RewardSum": "nchain_agents.tabular.reward_sum",
-    "Sarsa": "nchain_agents.tabular.sarsa",
-    "StopAfterEpisodes": "nchain_agents.callbacks",
-    "StopAtConvergence": "nchain_agents.callbacks",
-    "compare": "nchain_agents.comparing",
-    "learn_many": "nchain_agents.tabular.batch",
-    "load": "nchain_agents.agent",
-    "score": "nchain_agents.evaluation",
-}
-
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from nchain_agents.extras import needed_for
-
-    with needed_for(f"nchain_agents.{name}", "agents"):
-        return getattr(import_module(_HOMES[name]), name)
+    return from_home(name)
 
 
 def __dir__() -> list[str]:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from nchain_agents import storage
 from nchain_agents.env_argument import environment
+from nchain_agents.homes import HOMES, from_home
 from nchain_agents.interrupts import answer, held
 from nchain_agents.model_env import ModelEnv, model_env
 from nchain_agents.progress import training_progress
@@ -379,12 +380,10 @@ def load(path: str | os.PathLike[str], env: Env | str | None = None) -> Agent:
         OSError: The file cannot be read.
         ValueError: The file is not a saved agent, or of another format.
     """
-    import nchain_agents
-
     saved = storage.read(path)
     with saved.blamed():
         name = saved.field("class", str)
-        kind = getattr(nchain_agents, name) if name in nchain_agents.__all__ else None
+        kind = from_home(name) if name in HOMES else None
         if not (isinstance(kind, type) and issubclass(kind, Agent)) or kind is Agent:
             raise ValueError(f"it holds a {name!r}, which is no agent of this version")
     return kind._loaded(saved, env)

@@ -12,7 +12,7 @@ import numpy as np
 from nchain_agents.article import published
 from nchain_agents.article.learners import TutorialQLearning
 from nchain_agents.article.wrappers import TruncationAsTermination
-from nchain_agents.tabular.batch import learn_many
+from nchain_agents.batch import learn_many
 from nchain_agents.tabular.q_learning import QLearning
 from nchain_agents.tabular.reward_sum import RewardSum
 from nchain_agents.tabular.table_agent import TableAgent

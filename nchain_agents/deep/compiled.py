@@ -8,21 +8,23 @@ up to the rounding of single precision.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache, cached_property, partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from nchain_agents.deep.replay import LARGEST_REWARD, spanned
+from nchain_agents.deep.backend import backend
+from nchain_agents.deep.hyperparameters import Hyperparameters
+from nchain_agents.deep.replay import LARGEST_REWARD, n_step_return
+from nchain_agents.deep.training_state import TrainingState
 from nchain_agents.interrupts import Pace, requested
 from nchain_agents.model_env import model_env
+from nchain_agents.schedules import decay_factor
 from nchain_env.mdp import FloatArray
-
-if TYPE_CHECKING:
-    from nchain_agents.deep.keras_dqn import KerasDQN
 
 # At most so many steps are taken, and about so many random numbers drawn, at a time.
 _STEPS, _NUMBERS = 50_000, 150_000
@@ -56,16 +58,16 @@ class Plan(NamedTuple):
     epsilon: Any  # (n,) before the decay by episodes
     decay: Any  # (n,) the factor for each episode
     due: Any  # (n,) whether the network learns after the step
-    share: Any  # (n,) how far the target network moves before that
+    tau: Any  # (n,) the share of the network that goes into the target network before that
 
 
 class Carry(NamedTuple):
     """What a step hands to the next."""
 
     step: Any  # since the program began
-    state: Any  # all that learning changes, as the backend keeps it
+    learner: Any  # the state of the learner
     rows: Any  # (T, 1, W) the replay buffer
-    place: Any  # the state of the process
+    state: Any  # of the process
     elapsed: Any  # steps since the last reset
     episodes: Any  # finished in all
     used: Any  # how many of the numbers for the environment
@@ -77,22 +79,27 @@ class Carry(NamedTuple):
 
 
 class Program:
-    """The training loop of one agent.
+    """The training loop on one environment.
 
     Args:
-        agent: A KerasDQN on one environment that samples an outcome table.
+        env: An environment that samples an outcome table.
+        hyperparameters: How it learns.
+        learner: The networks and the optimizer.
 
     Raises:
         ValueError: The environment is not such a one; the message says why.
     """
 
-    def __init__(self, agent: KerasDQN) -> None:
-        self._agent = agent
+    def __init__(
+        self, env: gym.Env[Any, Any], hyperparameters: Hyperparameters, learner: Any
+    ) -> None:
+        self._wrapped, self._hyperparameters, self._learner = env, hyperparameters, learner
         self.read_table()
-        per_step = 2 + agent._updates * agent.batch_size / agent.train_freq
+        batch = hyperparameters.updates(1) * hyperparameters.batch_size
+        per_step = 2 + batch / hyperparameters.train_freq
         self.chunk = max(min(_STEPS, int(_NUMBERS / per_step)), 1)
         self._pace = Pace(100)
-        self._compiled_run = cache(lambda stop: agent._backend.jit(partial(self.run, stop=stop)))
+        self.compiled_run = cache(lambda stop: backend().jit(partial(self.run, stop=stop)))
 
     def read_table(self) -> None:
         """Read the environment's table, which may have been changed since the last training.
@@ -100,7 +107,7 @@ class Program:
         Raises:
             ValueError: The environment is not known to sample it; the message says why.
         """
-        self._env = model_env(self._agent.env)
+        self._env = model_env(self._wrapped)
         mdp = self._env.mdp
         self._rewards = mdp.reward.ravel()
         if np.abs(self._rewards).max() > LARGEST_REWARD:
@@ -115,90 +122,103 @@ class Program:
         )
 
     def learn(
-        self, end: int, on_episode: Callable[[], bool] | None, progress: Callable[[], None]
+        self,
+        state: TrainingState,
+        until: int,
+        on_episode: Callable[[], bool] | None,
+        progress: Callable[[], None],
     ) -> None:
-        """Learn until `num_timesteps` is `end`, or `on_episode` after an episode returns False.
+        """Learn until `num_timesteps` is `until`, or `on_episode` after an episode returns False.
 
         `progress` is told of each call of the program.
         """
-        agent, stop = self._agent, on_episode is not None
+        stop = on_episode is not None
         # a program that stops where an episode does is not given many steps more than that
         chunk = min(self.chunk, max(int(self.table.limit), 100)) if stop else self.chunk
-        carry = self.begin(chunk)
-        while agent.num_timesteps < end:
+        carry = self.begin(state, chunk)
+        while state.num_timesteps < until:
             start = time.perf_counter()
             # the shape is that of a whole chunk, however few steps are taken: it is compiled once
-            count = min(chunk, self._pace.steps, end - agent.num_timesteps)
+            count = min(chunk, self._pace.steps, until - state.num_timesteps)
             try:
-                plan, (numbers,) = draw([self], count, chunk)
-                following = self._compiled_run(stop)(carry, self.table, numbers, plan)
-                np.asarray(following.step)  # waits for it
+                plan = self.plan(state, count, chunk)
+                numbers = self.numbers(state, plan)
+                after = self.compiled_run(stop)(carry, self.table, numbers, plan)
+                np.asarray(after.step)  # waits for it
             except BaseException:  # as if never begun
-                self.rewind(0, 0)
-                self.finish(carry)
+                self.rewind(state, 0, 0)
+                self.finish(state, carry)
                 raise
-            carry = following
-            self.take_note(carry, plan)
+            carry = after
+            self.take_note(state, carry, plan)
             self._pace.took(int(carry.step), time.perf_counter() - start)
             progress()
             stops = requested()
-            if (stop and carry.ended) or stops or agent.num_timesteps >= end:
-                self.finish(carry)
+            if (stop and carry.ended) or stops or state.num_timesteps >= until:
+                self.finish(state, carry)
             if on_episode is not None and carry.ended:
                 if not on_episode():
                     return
-                carry = self.begin(chunk)
+                carry = self.begin(state, chunk)
             if stops:
                 return
 
     def run(self, carry: Carry, table: Table, numbers: Numbers, plan: Plan, stop: bool) -> Carry:
         """Take the planned steps, or those to the end of an episode: a pure function."""
-        agent, learner = self._agent, self._agent._learner
+        hyperparameters, learner = self._hyperparameters, self._learner
+        num_actions = self._env.mdp.num_actions
 
         def goes_on(carry: Carry) -> Any:
             more = carry.step < plan.count
             return more & ~carry.ended if stop else more
 
-        def look(place: Any) -> Any:
-            return ops.reshape(ops.cast(place, "float32"), (1, 1))
+        def row_of(state: Any) -> Any:
+            return ops.reshape(ops.cast(state, "float32"), (1, 1))
 
         def update(carry: Carry) -> Carry:
             index, newest = _at(numbers.index, carry.updates), _at(plan.row, carry.step)
             envs = ops.zeros_like(index)
-            batches = spanned(
-                carry.rows, index, envs, newest[None], agent.gamma, agent.n_steps, ops
+            batches = n_step_return(
+                carry.rows,
+                index,
+                envs,
+                newest[None],
+                hyperparameters.gamma,
+                hyperparameters.n_steps,
+                ops,
             )
-            state, _, loss = learner.pure_learn(
-                carry.state, batches, look(carry.place), _at(plan.share, carry.step)
+            learned, _, loss = learner.pure_learn(
+                carry.learner, batches, row_of(carry.state), _at(plan.tau, carry.step)
             )
-            return carry._replace(state=state, loss=loss, updates=carry.updates + 1)
+            return carry._replace(learner=learned, loss=loss, updates=carry.updates + 1)
 
         def step(carry: Carry) -> Carry:
-            i, s = carry.step, carry.place
+            i, s = carry.step, carry.state
             epsilon = _at(plan.epsilon, i)
-            if agent.exploration_decay != 1.0:
+            if hyperparameters.exploration_decay != 1.0:
                 epsilon *= _at(plan.decay, i) ** ops.cast(carry.episodes + 1, "float32")
-            values = learner.pure_values(carry.state, look(s))[0]
+            values = learner.pure_values(carry.learner, row_of(s))[0]
             greedy = _first(values == ops.max(values))
             explores = _at(numbers.explore, i) < epsilon
             a = ops.where(explores, _at(numbers.action, i), greedy)
-            pair = s * agent._num_actions + a
+            pair = s * num_actions + a
             k = _first_above(_both_at(table.cumulative, pair), _both_at(numbers.env, carry.used))
             outcome = pair * table.cumulative[0].shape[1] + k
-            reached, terminated = _at(table.next_state, outcome), _at(table.terminated, outcome)
+            next_state = _at(table.next_state, outcome)
+            terminated = _at(table.terminated, outcome)
             ended = terminated | (carry.elapsed + 1 >= table.limit)
-            discount = ops.where(terminated, 0.0, agent.gamma)
+            discount = ops.where(terminated, 0.0, hyperparameters.gamma)
             row = ops.stack(
                 [
                     ops.cast(number, "float32")
-                    for number in (s, reached, a, _at(table.reward, outcome), discount, ended)
+                    for number in (s, next_state, a, _at(table.reward, outcome), discount, ended)
                 ]
             )
             start = _first_above(table.initial, _both_at(numbers.env, carry.used + 1))
             one = ops.cast(ended, "int32")
             carry = carry._replace(
                 rows=ops.slice_update(carry.rows, (_at(plan.row, i), 0, 0), row[None, None]),
-                place=ops.where(ended, start, reached),
+                state=ops.where(ended, start, next_state),
                 elapsed=ops.where(ended, 0, carry.elapsed + 1),
                 episodes=carry.episodes + one,
                 used=carry.used + 1 + one,
@@ -221,122 +241,113 @@ class Program:
 
         return jax.jit(jax.vmap(partial(self.run, stop=False), in_axes=(0, 0, 0, None)))
 
-    def begin(self, chunk: int) -> Carry:
-        """Return what the agent's first step starts from."""
-        agent = self._agent
-        self._mark()
-        place, elapsed = self._env.position
+    def begin(self, state: TrainingState, chunk: int) -> Carry:
+        """Return what the first step starts from."""
+        self._mark(state)
+        env_state, elapsed = self._env.position
         return Carry(
             step=np.int32(0),
-            state=agent._learner.state,
-            rows=agent._replay.rows,
-            place=np.int32(place),
+            learner=self._learner.state,
+            rows=state.replay.rows,
+            state=np.int32(env_state),
             elapsed=np.int32(elapsed),
-            episodes=np.int32(len(agent.episode_returns)),
+            episodes=np.int32(len(state.episode_returns)),
             used=np.int32(0),
             updates=np.int32(0),
-            loss=np.float32(agent._learner.loss),
+            loss=np.float32(self._learner.loss),
             ended=np.bool_(False),
             outcomes=np.zeros(chunk, np.int32),
             ends=np.zeros(chunk, np.bool_),
         )
 
-    def plan(self, count: int, chunk: int) -> Plan:
+    def plan(self, state: TrainingState, count: int, chunk: int) -> Plan:
         """Return what is known of the next `count` steps, at most `chunk`."""
-        agent = self._agent
-        before = agent.num_timesteps + np.arange(count)  # steps before each step
-        calls = agent._calls + 1 + np.arange(count)
-        due = agent._due(calls, before + 1)
-        epsilon, decay = agent._epsilon_at(before)
-        row = (agent._replay.added[0] + np.arange(count)) % len(agent._replay.rows)
-        share = np.where(due, agent._target_share(calls), 0.0)
+        hyperparameters, replay = self._hyperparameters, state.replay
+        before = state.num_timesteps + np.arange(count)  # steps before each step
+        calls = state.calls + 1 + np.arange(count)
+        due = hyperparameters.learns(calls, before + 1)
+        epsilon, decay = hyperparameters.schedule.parts(before, state.end)
+        row = (replay.added[0] + np.arange(count)) % len(replay.rows)
+        tau = np.where(due, hyperparameters.combined_tau(calls, 1), 0.0)
         return Plan(
             np.int32(count),
             _padded(row.astype(np.int32), chunk),
             _padded(epsilon.astype(np.float32), chunk),
             _padded(decay.astype(np.float32), chunk),
             _padded(due, chunk),
-            _padded(share.astype(np.float32), chunk),
+            _padded(tau.astype(np.float32), chunk),
         )
 
-    def numbers(self, plan: Plan) -> Numbers:
+    def numbers(self, state: TrainingState, plan: Plan) -> Numbers:
         """Draw the random numbers for the planned steps."""
-        agent, count = self._agent, int(plan.count)
+        count, replay, num_actions = int(plan.count), state.replay, self._env.mdp.num_actions
         chunk, due = len(plan.due), plan.due[:count]
-        batch = agent._updates * agent.batch_size
+        gradient_steps = self._hyperparameters.updates(1)
+        batch = gradient_steps * self._hyperparameters.batch_size
         self._offsets = np.concatenate([[0], np.cumsum(2 + batch * due)])
-        flat = agent.np_random.random(int(self._offsets[-1]))
+        flat = state.np_random.random(int(self._offsets[-1]))
         at = self._offsets[:-1]
         (updates,) = np.nonzero(due)
         # each update learns from what is kept by then
-        kept = np.minimum(agent._replay.added[0] + updates + 1, len(agent._replay.rows))
+        kept = np.minimum(replay.added[0] + updates + 1, len(replay.rows))
         uniform = flat[at[updates, None] + 2 + np.arange(batch)]
-        index = np.zeros((chunk // agent.train_freq + 1, batch), np.int32)
+        index = np.zeros((chunk // self._hyperparameters.train_freq + 1, batch), np.int32)
         index[: len(updates)] = uniform * kept[:, None]
         return Numbers(
             tuple(
                 _padded(part, 2 * chunk) for part in _split(self._env.np_random.random(2 * count))
             ),
             _padded(flat[at].astype(np.float32), chunk),
-            _padded((flat[at + 1] * agent._num_actions).astype(np.int32), chunk),
-            index.reshape(len(index), agent._updates, agent.batch_size),
+            _padded((flat[at + 1] * num_actions).astype(np.int32), chunk),
+            index.reshape(len(index), gradient_steps, self._hyperparameters.batch_size),
         )
 
-    def take_note(self, carry: Carry, plan: Plan) -> None:
+    def take_note(self, state: TrainingState, carry: Carry, plan: Plan) -> None:
         """Count the steps that were taken, and set the generators to where stepping leaves them."""
-        agent, count = self._agent, int(carry.step)
-        self.rewind(int(self._offsets[count]), int(carry.used))
-        agent.num_timesteps += count
-        agent._calls += count
-        agent._replay.added += count
+        count, returns = int(carry.step), state.returns
+        self.rewind(state, int(self._offsets[count]), int(carry.used))
+        state.num_timesteps += count
+        state.calls += count
+        state.replay.added += count
         rewards = self._rewards[np.asarray(carry.outcomes)[:count]]
         begin = 0
         for end in (np.flatnonzero(np.asarray(carry.ends)[:count]) + 1).tolist():
-            agent.episode_returns.append(_added(agent._returns[0], rewards[begin:end]))
-            agent._returns[0], begin = 0.0, end
-        agent._returns[0] = _added(agent._returns[0], rewards[begin:])
+            state.episode_returns.append(_added(returns[0], rewards[begin:end]))
+            returns[0], begin = 0.0, end
+        returns[0] = _added(returns[0], rewards[begin:])
         # the last step's: an episode that ended with it does not count yet
-        episodes = len(agent.episode_returns) - int(carry.ended)
-        decay = float(plan.decay[count - 1]) ** (episodes + 1)
-        agent._epsilon = decay * float(plan.epsilon[count - 1])
+        episodes = len(state.episode_returns) - int(carry.ended)
+        decay = decay_factor(float(plan.decay[count - 1]), episodes)
+        state.epsilon = decay * float(plan.epsilon[count - 1])
 
-    def rewind(self, agent_numbers: int, env_numbers: int) -> None:
+    def rewind(self, state: TrainingState, agent_numbers: int, env_numbers: int) -> None:
         """Put back all but so many of the random numbers drawn since the last mark."""
-        drawn = zip(self._generators, self._marks, (agent_numbers, env_numbers), strict=True)
-        for generator, state, used in drawn:
-            generator.bit_generator.state = state
+        generators = (state.np_random, self._env.np_random)
+        drawn = zip(generators, self._marks, (agent_numbers, env_numbers), strict=True)
+        for generator, mark, used in drawn:
+            generator.bit_generator.state = mark
             generator.random(used)
-        self._mark()
+        self._mark(state)
 
-    def _mark(self) -> None:
-        self._marks = [generator.bit_generator.state for generator in self._generators]
+    def _mark(self, state: TrainingState) -> None:
+        generators = (state.np_random, self._env.np_random)
+        self._marks = [generator.bit_generator.state for generator in generators]
 
-    @property
-    def _generators(self) -> tuple[np.random.Generator, np.random.Generator]:
-        return self._agent.np_random, self._env.np_random
-
-    def finish(self, carry: Carry) -> None:
-        """Give the agent and its environment what came of it."""
-        agent = self._agent
-        agent._learner.state = carry.state
-        agent._learner.last_loss = carry.loss
-        agent._replay.rows = np.array(carry.rows)
-        self._env.position = int(carry.place), int(carry.elapsed)
-        agent._observation = int(carry.place)
-        agent._learner.release()
-
-
-def draw(programs: Sequence[Program], count: int, chunk: int) -> tuple[Plan, list[Numbers]]:
-    """Return the plan, which all programs share, and the random numbers of each."""
-    plan = programs[0].plan(count, chunk)
-    return plan, [program.numbers(plan) for program in programs]
+    def finish(self, state: TrainingState, carry: Carry) -> None:
+        """Give the training state and the environment what came of it."""
+        self._learner.state = carry.learner
+        self._learner.last_loss = carry.loss
+        state.replay.rows = np.array(carry.rows)
+        self._env.position = int(carry.state), int(carry.elapsed)
+        state.observation = int(carry.state)
+        self._learner.release()
 
 
 def _split(numbers: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int32], ...]:
-    """Return numbers in [0, 1] as two integers each, in single precision's stead.
+    """Return numbers in [0, 1] as two integers each, because single precision is not exact.
 
-    Random numbers are multiples of 2^-53, so comparing them with thresholds rounded up to such
-    is exact.
+    Random numbers are multiples of 2^-53; the thresholds that they are compared with are rounded
+    up to such multiples, which does not change the comparison.
     """
     whole = np.minimum(np.ceil(numbers * 2.0**53), 2.0**53).astype(np.int64)
     return (whole >> 27).astype(np.int32), (whole & (2**27 - 1)).astype(np.int32)
@@ -352,13 +363,13 @@ def _both_at(pair: tuple[Any, ...], index: Any) -> tuple[Any, ...]:
 
 
 def _first_above(thresholds: tuple[Any, ...], number: tuple[Any, ...]) -> Any:
-    """Return the place of the first threshold above the number, as `categorical_sample` does."""
+    """Return the index of the first threshold above the number, as `categorical_sample` does."""
     (high, low), (number_high, number_low) = thresholds, number
     return _first((high > number_high) | ((high == number_high) & (low > number_low)))
 
 
 def _first(mask: Any) -> Any:
-    """Return the first place where it holds, 0 where it does nowhere, as NumPy's `argmax` does."""
+    """Return the first index where it holds, 0 where it does nowhere, as NumPy's `argmax` does."""
     return ops.argmax(ops.cast(mask, "int32"))
 
 

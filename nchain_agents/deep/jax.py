@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from nchain_agents.deep.encoding import Float32Array
+from nchain_agents.deep.hyperparameters import Hyperparameters
 from nchain_agents.deep.replay import Batch
-from nchain_agents.deep.rule import Rule, chosen, clipped, mean_loss, moved, targets
+from nchain_agents.deep.rule import chosen, clipped, mean_loss, polyak, targets
 
 
 def jit(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -45,7 +46,7 @@ class Learner:
         optimizer: A Keras optimizer.
         encode: Makes of rows of observations what the network takes.
         width: D, the length of a row.
-        rule: How it learns.
+        hyperparameters: How it learns.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class Learner:
         optimizer: Any,
         encode: Callable[[Any], Any],
         width: int,
-        rule: Rule,
+        hyperparameters: Hyperparameters,
     ) -> None:
         optimizer.build(network.trainable_variables)
         self._variables = State(
@@ -66,6 +67,8 @@ class Learner:
             optimizer.variables,
         )
         self._state: State | None = None
+        self.network, self.target_network = network, target_network
+        self.optimizer = optimizer
         self.last_loss: Any = np.nan
 
         def forward(trainable: list[Any], fixed: list[Any], rows: Any) -> Any:
@@ -76,35 +79,39 @@ class Learner:
 
         def update(state: State, rows: Any) -> tuple[State, Any]:
             batch = Batch.of(rows)
-            following = forward(state.target_trainable, state.target_fixed, batch.reached)
-            chooser = values(state, batch.reached) if rule.double_q else None
-            goals = targets(batch.rewards, batch.discounts, following, chooser)
+            next_values = forward(
+                state.target_trainable, state.target_fixed, batch.next_observations
+            )
+            chooser = values(state, batch.next_observations) if hyperparameters.double_q else None
+            target = targets(batch.rewards, batch.discounts, next_values, chooser)
 
             def loss_of(trainable: list[Any]) -> tuple[Any, list[Any]]:
                 present, fixed = network.stateless_call(
                     trainable, state.fixed, encode(batch.observations), training=True
                 )
-                return mean_loss(rule.loss, goals - chosen(present, batch.actions)), fixed
+                return mean_loss(
+                    hyperparameters.loss, target - chosen(present, batch.actions)
+                ), fixed
 
             (loss, fixed), gradients = jax.value_and_grad(loss_of, has_aux=True)(state.trainable)
             trainable, moments = optimizer.stateless_apply(
-                state.optimizer, clipped(gradients, rule.max_grad_norm), state.trainable
+                state.optimizer, clipped(gradients, hyperparameters.max_grad_norm), state.trainable
             )
             return state._replace(trainable=trainable, fixed=fixed, optimizer=moments), loss
 
-        def move(state: State, share: Any) -> State:
+        def move(state: State, tau: Any) -> State:
             pairs = zip(state.target_trainable, state.trainable, strict=True)
             return state._replace(
-                target_trainable=[moved(target, source, share) for target, source in pairs],
+                target_trainable=[polyak(target, source, tau) for target, source in pairs],
                 # statistics are copied whole, as in stable-baselines3
                 target_fixed=[
-                    jnp.where(share > 0, source, target)
+                    jnp.where(tau > 0, source, target)
                     for target, source in zip(state.target_fixed, state.fixed, strict=True)
                 ],
             )
 
-        def learn(state: State, batches: Any, seen: Any, share: Any) -> Any:
-            state = move(state, share)
+        def learn(state: State, batches: Any, seen: Any, tau: Any) -> Any:
+            state = move(state, tau)
             if len(batches) == 1:
                 state, loss = update(state, batches[0])
             else:
@@ -132,19 +139,19 @@ class Learner:
         """Return the action values, (N, A), of observations, (N, D)."""
         return np.asarray(self._values(self.state, rows))
 
-    def learn(self, batches: Float32Array, rows: Float32Array, share: float) -> Float32Array:
+    def learn(self, batches: Float32Array, rows: Float32Array, tau: float) -> Float32Array:
         """Move the target network, take one optimizer step a batch, and return the new values.
 
         Args:
             batches: (G, B, W) the transitions of G batches.
             rows: (N, D) observations.
-            share: The share of the network that goes into the target network before; 0: none.
+            tau: The share of the network that goes into the target network before; 0: none.
 
         Returns:
             (N, A) the values of the observations, by the network that has learned.
         """
         self._state, values, self.last_loss = self._learn(
-            self.state, batches, rows, np.float32(share)
+            self.state, batches, rows, np.float32(tau)
         )
         return np.asarray(values)
 

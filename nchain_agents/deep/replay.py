@@ -19,13 +19,13 @@ LARGEST_REWARD = 1e15
 
 
 class Batch(NamedTuple):
-    """B transitions: observations before and reached (B, D), the rest (B,)."""
+    """B transitions: observations and next_observations (B, D), the rest (B,)."""
 
     observations: Any
-    reached: Any
+    next_observations: Any
     actions: Any
     rewards: Any
-    discounts: Any  # what follows counts for: gamma, or 0 after a terminal step
+    discounts: Any  # of the next value: gamma^steps, or 0 after a terminal step
     ended: Any  # whether the episode ended, by its rules or cut off
 
     @classmethod
@@ -64,7 +64,7 @@ class Replay:
     def add(
         self,
         observations: Float32Array,
-        reached: Float32Array,
+        next_observations: Float32Array,
         actions: npt.NDArray[np.int64],
         rewards: FloatArray,
         terminated: npt.NDArray[np.bool_],
@@ -76,7 +76,7 @@ class Replay:
         # in place where all environments are at the same row
         in_place = self.rows[self.added[0] % len(self.rows)]
         new = in_place if valid is None else np.empty_like(in_place)
-        new[:, :width], new[:, width : 2 * width] = observations, reached
+        new[:, :width], new[:, width : 2 * width] = observations, next_observations
         new[:, -4], new[:, -3] = actions, rewards
         new[:, -2], new[:, -1] = np.where(terminated, 0.0, self.gamma), ended
         if valid is None:
@@ -102,11 +102,13 @@ class Replay:
             envs = np.searchsorted(first, index, side="right")
             index -= (first - kept)[envs]
         newest = (self.added - 1) % len(self.rows)
-        sampled: Float32Array = spanned(self.rows, index, envs, newest, self.gamma, self.n_steps)
+        sampled: Float32Array = n_step_return(
+            self.rows, index, envs, newest, self.gamma, self.n_steps
+        )
         return sampled
 
 
-def spanned(
+def n_step_return(
     rows: Any, index: Any, envs: Any, newest: Any, gamma: float, n_steps: int, xp: Any = np
 ) -> Any:
     """Return transitions that span up to `n_steps`, until their episode ends or the newest.

@@ -2,45 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from keras import ops
 
-LOSSES = ("huber", "mse")
 
-
-class Rule(NamedTuple):
-    """How the network learns from a batch.
-
-    Args:
-        loss: "huber" or "mse".
-        double_q: Let the learning network choose the action that the target network values.
-        max_grad_norm: The norm to which gradients are clipped.
-        tau: The share of the network that goes into the target network each time.
-    """
-
-    loss: str = "huber"
-    double_q: bool = False
-    max_grad_norm: float = 10.0
-    tau: float = 1.0
-
-
-def targets(rewards: Any, discounts: Any, following: Any, chooser: Any = None) -> Any:
+def targets(rewards: Any, discounts: Any, next_values: Any, chooser: Any = None) -> Any:
     """Return what the values of the actions should be, (B,).
 
     Args:
         rewards: (B,) the rewards until the observation reached.
         discounts: (B,) what the values there count for: gamma^steps, 0 after a terminal step.
-        following: (B, A) the target network's values there.
+        next_values: (B, A) the target network's values there.
         chooser: (B, A) the learning network's, for double Q-learning; None takes the maximum.
 
     Source: Mnih et al. 2015, Human-level control through deep reinforcement learning, Nature 518;
         van Hasselt et al. 2016, Deep Reinforcement Learning with Double Q-learning, equation 4.
     """
     if chooser is None:
-        best = ops.max(following, axis=1)
+        best = ops.max(next_values, axis=1)
     else:
-        best = chosen(following, ops.argmax(chooser, axis=1))
+        best = chosen(next_values, ops.argmax(chooser, axis=1))
     return ops.stop_gradient(rewards + discounts * best)
 
 
@@ -73,10 +55,10 @@ def clipped(gradients: list[Any], max_norm: float) -> list[Any]:
     return [gradient * scale for gradient in gradients]
 
 
-def moved(target: Any, source: Any, share: Any) -> Any:
-    """Return the target's weights after they went the share of the way to the source's.
+def polyak(target: Any, source: Any, tau: Any) -> Any:
+    """Return the target's weights after they went the share tau of the way to the source's.
 
     Source: Polyak averaging, as in Lillicrap et al. 2016, Continuous control with deep
         reinforcement learning, algorithm 1.
     """
-    return (1.0 - share) * target + share * source
+    return (1.0 - tau) * target + tau * source

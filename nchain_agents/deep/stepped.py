@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from nchain_agents.deep.encoding import Float32Array
+from nchain_agents.deep.env_adapter import EnvAdapter, Step
+from nchain_agents.deep.hyperparameters import Hyperparameters
 from nchain_agents.deep.replay import LARGEST_REWARD
-from nchain_agents.deep.worlds import Step
+from nchain_agents.deep.training_state import TrainingState
 from nchain_agents.interrupts import requested
-
-if TYPE_CHECKING:
-    from nchain_agents.deep.keras_dqn import KerasDQN
+from nchain_agents.schedules import decay_factor
+from nchain_env.mdp import FloatArray
 
 
 def learn_stepped(
-    agent: KerasDQN,
+    state: TrainingState,
+    hyperparameters: Hyperparameters,
+    env: EnvAdapter,
     until: int,
     on_episode: Callable[[], bool] | None,
     progress: Callable[[], None],
@@ -30,75 +33,91 @@ def learn_stepped(
     Raises:
         ValueError: A reward or an observation is NaN or infinite.
     """
-    num_envs, encoding = agent._world.num_envs, agent._encoding
-    rows = encoding.rows(agent._observation, num_envs)
-    _check(agent, rows, "observation")
+    schedule = hyperparameters.schedule
+    rows = env.encoding.rows(state.observation, env.num_envs)
+    _check(state, rows, "observation")
     # the action values of `rows`, where they came with the last update
     values: Float32Array | None = None
-    while agent.num_timesteps < until:
-        epsilon, decay = agent._epsilon_at(agent.num_timesteps)
-        agent._epsilon = float(epsilon * decay ** (len(agent.episode_returns) + 1))
-        uniform = agent.np_random.random((2, num_envs))
-        if values is None and (uniform[0] >= agent._epsilon).any():
-            values = agent._learner.values(rows)
+    while state.num_timesteps < until:
+        epsilon, decay = schedule.parts(state.num_timesteps, state.end)
+        state.epsilon = float(epsilon) * decay_factor(float(decay), len(state.episode_returns))
+        uniform = state.np_random.random((2, env.num_envs))
+        if values is None and (uniform[0] >= state.epsilon).any():
+            values = state.learner.values(rows)
         greedy = 0 if values is None else values.argmax(axis=1)
-        actions = agent._explore(uniform, agent._epsilon, greedy)
-        step = agent._world.step(actions)
-        _count(agent, step)
-        agent._replay.add(
-            rows, step.reached, actions, step.rewards, step.terminated, step.ended, step.valid
+        actions = epsilon_greedy(uniform, state.epsilon, greedy, env.num_actions)
+        step = env.step(actions)
+        _count(state, step)
+        state.replay.add(
+            rows,
+            step.next_observations,
+            actions,
+            step.rewards,
+            step.terminated,
+            step.ended,
+            step.valid,
         )
-        rows, any_ended = step.reached, step.ended.any()
+        rows, any_ended = step.next_observations, step.ended.any()
         if any_ended:
-            rows = encoding.rows(step.following, num_envs)
-            _check(agent, rows, "observation")
-        values = _learn(agent, rows)
+            rows = env.encoding.rows(step.observations, env.num_envs)
+            _check(state, rows, "observation")
+        values = _learn(state, hyperparameters, rows)
         if any_ended:
             progress()
             if on_episode is not None:
-                agent._learner.release()
+                state.learner.release()
                 if not on_episode():
                     return
         if requested():
             return
 
 
-def _count(agent: KerasDQN, step: Step) -> None:
+def epsilon_greedy(uniform: FloatArray, epsilon: float, greedy: Any, num_actions: int) -> Any:
+    """Return the greedy actions, or random ones where uniform[0] is below epsilon."""
+    randomly = (uniform[1] * num_actions).astype(np.int64)
+    return np.where(uniform[0] < epsilon, randomly, greedy)
+
+
+def _count(state: TrainingState, step: Step) -> None:
     """Take note of a step."""
     rewards = step.rewards
-    _check(agent, rewards, "reward", LARGEST_REWARD)
-    _check(agent, step.reached, "observation")
-    agent._calls += 1
+    _check(state, rewards, "reward", LARGEST_REWARD)
+    _check(state, step.next_observations, "observation")
+    state.calls += 1
     if step.valid is None:
-        agent.num_timesteps += 1
+        state.num_timesteps += 1
     else:
-        agent.num_timesteps += int(np.count_nonzero(step.valid))
+        state.num_timesteps += int(np.count_nonzero(step.valid))
         rewards = np.where(step.valid, rewards, 0.0)
-    agent._returns += rewards
-    agent._observation = step.following
+    state.returns += rewards
+    state.observation = step.observations
     if step.ended.any():
-        agent.episode_returns.extend(agent._returns[step.ended].tolist())
-        agent._returns[step.ended] = 0.0
+        state.episode_returns.extend(state.returns[step.ended].tolist())
+        state.returns[step.ended] = 0.0
 
 
 def _check(
-    agent: KerasDQN, numbers: npt.NDArray[Any], what: str, largest: float | None = None
+    state: TrainingState, numbers: npt.NDArray[Any], what: str, largest: float | None = None
 ) -> None:
     fine = np.isfinite(numbers) if largest is None else np.abs(numbers) <= largest  # NaN is not
     if not fine.all():
-        agent._observation = None  # the next call of `learn` begins new episodes
+        state.observation = None  # the next call of `learn` begins new episodes
         allowed = "finite" if largest is None else f"finite, and at most {largest:g}"
         raise ValueError(
-            f"env gave the {what} {numbers.squeeze()} at step {agent.num_timesteps + 1}; "
+            f"env gave the {what} {numbers.squeeze()} at step {state.num_timesteps + 1}; "
             f"it must be {allowed}, and training has stopped there"
         )
 
 
-def _learn(agent: KerasDQN, rows: Float32Array) -> Float32Array | None:
+def _learn(
+    state: TrainingState, hyperparameters: Hyperparameters, rows: Float32Array
+) -> Float32Array | None:
     """Learn where it is time to, and return the values of `rows` after that."""
-    if not agent._due(agent._calls, agent.num_timesteps):
+    if not hyperparameters.learns(state.calls, state.num_timesteps):
         return None
-    uniform = agent.np_random.random((agent._updates, agent.batch_size))
-    batches, share = agent._replay.sample(uniform), agent._target_share(agent._calls)
-    values: Float32Array = agent._learner.learn(batches, rows, share)
+    num_envs = len(rows)
+    updates = hyperparameters.updates(num_envs)
+    uniform = state.np_random.random((updates, hyperparameters.batch_size))
+    tau = hyperparameters.combined_tau(state.calls, num_envs)
+    values: Float32Array = state.learner.learn(state.replay.sample(uniform), rows, tau)
     return values

@@ -10,19 +10,19 @@ import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
 
 from nchain_agents.deep.adam import Adam
-from nchain_agents.deep.networks import arrays_of, multilayer_perceptron, twin
-from nchain_agents.deep.worlds import world_of
+from nchain_agents.deep.backend import learner
+from nchain_agents.deep.env_adapter import EnvAdapter, adapted
+from nchain_agents.deep.hyperparameters import Hyperparameters
+from nchain_agents.deep.networks import arrays_of, multilayer_perceptron
+from nchain_agents.deep.training_state import TrainingState
 from nchain_agents.storage import LARGEST, Arrays, Saved, typed
 from nchain_env.checks import integer
-
-if TYPE_CHECKING:
-    from nchain_agents.deep.keras_dqn import KerasDQN
 
 # Older versions of Keras run code that a description names, in spite of `safe_mode`: CVE-2025-1550
 # (mended in 3.9), CVE-2025-8747, CVE-2025-9905 and CVE-2025-9906 (3.11), CVE-2025-12058 (3.12) and
@@ -32,32 +32,36 @@ SAFE_KERAS = (3, 13, 2)
 _DESCRIPTION = 2**16
 
 
-def configurations(agent: KerasDQN) -> dict[str, Any]:
+def configurations(state: TrainingState, own_model: bool, own_optimizer: bool) -> dict[str, Any]:
     """Return Keras's descriptions of the user's own model and optimizer; None stands for ours."""
-    network = keras.saving.serialize_keras_object(agent.network) if agent._own_model else None
-    optimizer = keras.optimizers.serialize(agent.optimizer) if agent._own_optimizer else None
-    return {"network": network, "optimizer": optimizer}
-
-
-def variables_of(agent: KerasDQN) -> dict[str, list[Any]]:
-    """Return all Keras variables of an agent, by the names of their arrays."""
+    state.learner.release()
+    network, optimizer = state.learner.network, state.learner.optimizer
     return {
-        "network": agent.network.variables,
-        "target": agent.target_network.variables,
-        "optimizer": agent.optimizer.variables,
+        "network": keras.saving.serialize_keras_object(network) if own_model else None,
+        "optimizer": keras.optimizers.serialize(optimizer) if own_optimizer else None,
     }
 
 
-def arrays_of_agent(agent: KerasDQN, replay_buffer: bool) -> Arrays:
-    """Return all that an agent has learned, and its replay buffer if wanted."""
-    replay = agent._replay
+def variables_of(state: TrainingState) -> dict[str, list[Any]]:
+    """Return all Keras variables, by the names of their arrays, as they are after learning."""
+    state.learner.release()
+    return {
+        "network": state.learner.network.variables,
+        "target": state.learner.target_network.variables,
+        "optimizer": state.learner.optimizer.variables,
+    }
+
+
+def arrays_of_training(state: TrainingState, replay_buffer: bool) -> Arrays:
+    """Return all that was learned, and the replay buffer if wanted."""
+    replay = state.replay
     arrays: Arrays = {
-        "calls": np.array(agent._calls),
-        "epsilon": np.array(agent._epsilon),
-        "loss": np.array(agent.last_loss),
-        "returns": agent._returns,
+        "calls": np.array(state.calls),
+        "epsilon": np.array(state.epsilon),
+        "loss": np.array(state.learner.loss),
+        "returns": state.returns,
     }
-    for name, variables in variables_of(agent).items():
+    for name, variables in variables_of(state).items():
         for i, array in enumerate(arrays_of(variables)):
             plain = array.dtype.kind in "biuf"  # bfloat16, say, is nothing that NumPy knows
             arrays[f"{name}_{i}"] = array if plain else array.astype(np.float32)
@@ -76,8 +80,8 @@ def saved_models(saved: Saved, env: Any, net_arch: Any) -> dict[str, Any]:
     """
     network = saved.field("network", dict, type(None))
     optimizer = saved.field("optimizer", dict, type(None))
-    world = world_of(env)
-    inputs, actions = world.encoding.inputs, int(getattr(world.action_space, "n", 0))
+    adapter = adapted(env)
+    inputs, actions = adapter.encoding.inputs, adapter.num_actions
     shapes = saved.shapes("network")
     if network is None:
         widths = [integer("net_arch", width, 1) for width in typed("net_arch", net_arch, list)]
@@ -87,21 +91,21 @@ def saved_models(saved: Saved, env: Any, net_arch: Any) -> dict[str, Any]:
     return {"model": model, "optimizer": _optimizer(optimizer)}
 
 
-def restore(agent: KerasDQN, saved: Saved) -> None:
-    """Give a new agent what `arrays_of_agent` gave of another.
+def restore(state: TrainingState, saved: Saved, num_actions: int) -> None:
+    """Give a new training what `arrays_of_training` gave of another.
 
     Raises:
         ValueError: Something is missing, does not fit, or is not what it should be.
     """
-    agent._calls = saved.number("calls", 0)
-    agent._epsilon = float(saved.array("epsilon", np.float64, (), 0, 1))
+    state.calls = saved.number("calls", 0)
+    state.epsilon = float(saved.array("epsilon", np.float64, (), 0, 1))
     returns = saved.array("returns", np.float64, (None,))
-    if len(returns) == len(agent._returns):
-        agent._returns[:] = returns
+    if len(returns) == len(state.returns):
+        state.returns[:] = returns
     if "replay" in saved:
-        _restore_replay(agent, saved)
+        _restore_replay(state, saved, num_actions)
     loss = float(saved.array("loss", np.float64, ()))
-    for name, variables in variables_of(agent).items():
+    for name, variables in variables_of(state).items():
         _fit(saved.shapes(name), [tuple(variable.shape) for variable in variables])
         for i, variable in enumerate(variables):
             kind = np.asarray(variable.value).dtype
@@ -109,11 +113,11 @@ def restore(agent: KerasDQN, saved: Saved) -> None:
             # optimizers begin with the number of their steps
             low = (0,) if name == "optimizer" and i == 0 else ()
             variable.assign(saved.array(f"{name}_{i}", dtype, variable.shape, *low))
-    agent._learner.last_loss = np.float32(loss)
+    state.learner.last_loss = np.float32(loss)
 
 
-def _restore_replay(agent: KerasDQN, saved: Saved) -> None:
-    replay = agent._replay
+def _restore_replay(state: TrainingState, saved: Saved, num_actions: int) -> None:
+    replay = state.replay
     length, envs, width = replay.rows.shape
     try:
         added = saved.array("added", np.int64, (envs,), 0, LARGEST)
@@ -131,7 +135,7 @@ def _restore_replay(agent: KerasDQN, saved: Saved) -> None:
         raise ValueError("replay must hold finite numbers, got others")
     actions, discounts, ended = rows[..., -4], rows[..., -2], rows[..., -1]
     if not (
-        np.isin(actions, np.arange(agent._num_actions)).all()
+        np.isin(actions, np.arange(num_actions)).all()
         and ((discounts >= 0) & (discounts <= 1)).all()
         and np.isin(ended, (0, 1)).all()
     ):
@@ -140,31 +144,38 @@ def _restore_replay(agent: KerasDQN, saved: Saved) -> None:
     replay.added[:] = added
 
 
-def described(agent: KerasDQN) -> dict[str, Any]:
-    """Return all that is Keras's in an agent, for `rebuild`."""
-    arrays = {name: arrays_of(variables) for name, variables in variables_of(agent).items()}
-    return {**configurations(agent), "arrays": arrays, "loss": agent.last_loss}
+def described(state: TrainingState, own_model: bool, own_optimizer: bool) -> dict[str, Any]:
+    """Return all that is Keras's in a training, for `rebuild`."""
+    arrays = {name: arrays_of(variables) for name, variables in variables_of(state).items()}
+    models = configurations(state, own_model, own_optimizer)
+    return {**models, "arrays": arrays, "loss": state.learner.loss}
 
 
-def rebuild(agent: KerasDQN, models: dict[str, Any]) -> None:
-    """Make anew what `described` said of another agent."""
+def rebuild(
+    state: TrainingState, models: dict[str, Any], env: EnvAdapter, hyperparameters: Hyperparameters
+) -> None:
+    """Give a training the learner that `described` gave of another."""
     network, optimizer = models["network"], models["optimizer"]
     if network is None:
         network = multilayer_perceptron(
-            agent._encoding.inputs, agent.net_arch, agent.activation, agent._num_actions, 0
+            env.encoding.inputs,
+            list(hyperparameters.net_arch),
+            hyperparameters.activation,
+            env.num_actions,
+            0,
         )
     else:
         # what is copied or unpickled is trusted
         network = keras.saving.deserialize_keras_object(network, safe_mode=False)
     if optimizer is None:
-        optimizer = Adam(agent.learning_rate, epsilon=1e-8)
+        optimizer = Adam(hyperparameters.learning_rate, epsilon=1e-8)
     else:
         optimizer = keras.optimizers.deserialize(optimizer)
-    agent._set_models(network, twin(network), optimizer)
-    for name, variables in variables_of(agent).items():
+    state.learner = learner(network, optimizer, env.encoding, hyperparameters)
+    for name, variables in variables_of(state).items():
         for variable, array in zip(variables, models["arrays"][name], strict=True):
             variable.assign(array)
-    agent._learner.last_loss = np.float32(models["loss"])
+    state.learner.last_loss = np.float32(models["loss"])
 
 
 def _dense_shapes(widths: list[int]) -> list[tuple[int, ...]]:

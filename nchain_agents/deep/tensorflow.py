@@ -10,8 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from nchain_agents.deep.encoding import Float32Array
+from nchain_agents.deep.hyperparameters import Hyperparameters
 from nchain_agents.deep.replay import Batch
-from nchain_agents.deep.rule import Rule, chosen, clipped, mean_loss, moved, targets
+from nchain_agents.deep.rule import chosen, clipped, mean_loss, polyak, targets
 
 
 def jit(function: Callable[..., Any]) -> Any:
@@ -29,7 +30,7 @@ class Learner:
         optimizer: A Keras optimizer.
         encode: Makes of rows of observations what the network takes.
         width: D, the length of a row.
-        rule: How it learns.
+        hyperparameters: How it learns.
     """
 
     def __init__(
@@ -39,11 +40,13 @@ class Learner:
         optimizer: Any,
         encode: Callable[[Any], Any],
         width: int,
-        rule: Rule,
+        hyperparameters: Hyperparameters,
     ) -> None:
         variables = network.trainable_variables
         optimizer.build(variables)
         self._variables = [*network.variables, *target_network.variables, *optimizer.variables]
+        self.network, self.target_network = network, target_network
+        self.optimizer = optimizer
         self.last_loss: Any = np.nan
 
         def values(rows: Any) -> Any:
@@ -51,29 +54,29 @@ class Learner:
 
         def update(rows: Any) -> Any:
             batch = Batch.of(rows)
-            reached = encode(batch.reached)
-            following = target_network(reached, training=False)
-            chooser = network(reached, training=False) if rule.double_q else None
-            goals = targets(batch.rewards, batch.discounts, following, chooser)
+            next_inputs = encode(batch.next_observations)
+            next_values = target_network(next_inputs, training=False)
+            chooser = network(next_inputs, training=False) if hyperparameters.double_q else None
+            target = targets(batch.rewards, batch.discounts, next_values, chooser)
             with tf.GradientTape() as tape:
                 present = network(encode(batch.observations), training=True)
-                loss = mean_loss(rule.loss, goals - chosen(present, batch.actions))
-            optimizer.apply(clipped(tape.gradient(loss, variables), rule.max_grad_norm))
+                loss = mean_loss(hyperparameters.loss, target - chosen(present, batch.actions))
+            optimizer.apply(clipped(tape.gradient(loss, variables), hyperparameters.max_grad_norm))
             return loss
 
-        def move(share: Any) -> None:
+        def move(tau: Any) -> None:
             pairs = zip(target_network.variables, network.variables, strict=True)
             for target, source in pairs:
                 # statistics are copied whole, as in stable-baselines3
-                part = share if source.trainable else tf.math.ceil(share)
+                part = tau if source.trainable else tf.math.ceil(tau)
                 part = tf.cast(part, source.dtype)
-                target.assign(moved(target.value, source.value, part))
+                target.assign(polyak(target.value, source.value, part))
 
-        def learn(batches: Any, seen: Any, share: Any) -> tuple[Any, Any]:
+        def learn(batches: Any, seen: Any, tau: Any) -> tuple[Any, Any]:
             def step(i: Any, _: Any) -> tuple[Any, Any]:
                 return i + 1, update(batches[i])
 
-            move(share)
+            move(tau)
             _, loss = tf.while_loop(lambda i, _: i < batches.shape[0], step, (0, 0.0))
             return values(seen), loss
 
@@ -95,9 +98,9 @@ class Learner:
             self.state = state
             return values(rows)
 
-        def pure_learn(state: list[Any], batches: Any, seen: Any, share: Any) -> Any:
+        def pure_learn(state: list[Any], batches: Any, seen: Any, tau: Any) -> Any:
             self.state = state
-            result, loss = learn(batches, seen, share)
+            result, loss = learn(batches, seen, tau)
             return self.state, result, loss
 
         self.pure_values, self.pure_learn = pure_values, pure_learn
@@ -117,20 +120,20 @@ class Learner:
         result: Float32Array = self._values(tf.constant(rows)).numpy()
         return result
 
-    def learn(self, batches: Float32Array, rows: Float32Array, share: float) -> Float32Array:
+    def learn(self, batches: Float32Array, rows: Float32Array, tau: float) -> Float32Array:
         """Move the target network, take one optimizer step a batch, and return the new values.
 
         Args:
             batches: (G, B, W) the transitions of G batches.
             rows: (N, D) observations.
-            share: The share of the network that goes into the target network before; 0: none.
+            tau: The share of the network that goes into the target network before; 0: none.
 
         Returns:
             (N, A) the values of the observations, by the network that has learned.
         """
         function = self._learn(batches.shape, rows.shape)
         values, self.last_loss = function(
-            tf.constant(batches), tf.constant(rows), tf.constant(share, tf.float32)
+            tf.constant(batches), tf.constant(rows), tf.constant(tau, tf.float32)
         )
         result: Float32Array = values.numpy()
         return result

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nchain_agents.exploration import decay_factor, linear
+from nchain_agents.schedules import decay_factor, linear
 from nchain_env.mdp import BoolArray, FloatArray, IntArray, TabularMDP
 
 
@@ -124,7 +124,7 @@ def run(
     ended = 0
     scale = decay_factor(schedule.decay, episode)
     while steps > 0 and ended < len(returns) - 1:
-        epsilon = scale * linear(schedule.initial, schedule.final, schedule.slope, step)
+        epsilon = scale * linear(schedule.initial, schedule.final, step * schedule.slope)
         action = act(tables, settings, state, epsilon, agent_rng)
         k = sample_outcome(table, state, action, env_rng.random())
         reward, next_state, terminated = table.reward[k], table.next_state[k], table.terminated[k]

@@ -12,9 +12,10 @@ import numpy.typing as npt
 from gymnasium.spaces import Discrete
 
 from nchain_agents.agent import Agent, Env
-from nchain_agents.exploration import EpsilonSchedule, choose, epsilon_schedule
+from nchain_agents.exploration import choose
 from nchain_agents.interrupts import Pace, requested
 from nchain_agents.model_env import ModelEnv, model_env
+from nchain_agents.schedules import EpsilonSchedule, epsilon_schedule
 from nchain_agents.storage import LARGEST, Saved
 from nchain_agents.tabular.compiler import compiled
 from nchain_agents.tabular.loop import Act, Epsilon, Settings, Table, Transition, Update

@@ -9,7 +9,8 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from nchain_agents.agent import Env
-from nchain_agents.exploration import EpsilonLike, choose, epsilon_schedule
+from nchain_agents.exploration import choose
+from nchain_agents.schedules import EpsilonLike, epsilon_schedule
 from nchain_agents.tabular.loop import Act, Settings
 from nchain_agents.tabular.table_agent import Compiled, TableAgent
 from nchain_env.checks import real

@@ -132,13 +132,12 @@ def plain(**parameters: Any) -> Learn:
 
 
 def ours_together(number: int, **parameters: Any) -> Learn:
-    from nchain_agents import KerasDQN
+    from nchain_agents import KerasDQN, learn_many
     from nchain_agents.deep import fast_cpu
-    from nchain_agents.deep.together import learn_together
 
     fast_cpu()
     agents = [KerasDQN("NChain-v0", seed=seed, **parameters) for seed in range(number)]
-    return lambda steps: learn_together(agents, steps // number)
+    return lambda steps: learn_many(agents, steps // number)
 
 
 LEARNERS: dict[str, tuple[str, int, Callable[[], Learn]]] = {

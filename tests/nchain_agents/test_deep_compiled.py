@@ -11,7 +11,7 @@ pytest.importorskip("keras", reason="needs the keras or the jax extra")
 
 import keras
 
-from nchain_agents import KerasDQN
+from nchain_agents import KerasDQN, QLearning, learn_many
 
 # Keras reads JAX's arrays in a way that NumPy warns about
 pytestmark = pytest.mark.filterwarnings(
@@ -56,8 +56,8 @@ def everything(agent: KerasDQN) -> list[Any]:
     return [
         agent.num_timesteps,
         agent.episode_returns.tolist(),
-        agent._replay.added.tolist(),
-        agent._returns.tolist(),
+        agent.training_state.replay.added.tolist(),
+        agent.training_state.returns.tolist(),
         agent._observation,
         env.s,
         agent.np_random.bit_generator.state,
@@ -66,7 +66,7 @@ def everything(agent: KerasDQN) -> list[Any]:
 
 
 def close(ours: KerasDQN, theirs: KerasDQN) -> bool:
-    rows = np.array_equal(ours._replay.rows, theirs._replay.rows)
+    rows = np.array_equal(ours.training_state.replay.rows, theirs.training_state.replay.rows)
     weights = ours.network.get_weights() + ours.target_network.get_weights()
     others = theirs.network.get_weights() + theirs.target_network.get_weights()
     return rows and all(
@@ -99,7 +99,9 @@ def test_it_stops_at_each_episode_for_a_callback_and_changes_nothing() -> None:
     seen: list[tuple[int, int]] = []
 
     def note(agent: Any) -> None:
-        seen.append((len(agent.episode_returns), agent._replay.added[0] - agent.num_timesteps))
+        seen.append(
+            (len(agent.episode_returns), agent.training_state.replay.added[0] - agent.num_timesteps)
+        )
 
     halted.learn(500, callback=note)
     assert everything(halted) == everything(through)
@@ -121,7 +123,7 @@ def test_interrupted_it_keeps_what_was_finished_and_goes_on(
     agent = KerasDQN(environment("FrozenLake-v1"), compiled=True, seed=3, **PLAIN)
     agent._begin()
     program = agent._compiled_program(True)
-    whole, runs = program._compiled_run(False), []
+    whole, runs = program.compiled_run(False), []
 
     def interrupted(*arguments: Any) -> Any:
         runs.append(whole(*arguments))
@@ -129,7 +131,7 @@ def test_interrupted_it_keeps_what_was_finished_and_goes_on(
             raise KeyboardInterrupt
         return runs[-1]
 
-    monkeypatch.setattr(program, "_compiled_run", lambda stop: interrupted)
+    monkeypatch.setattr(program, "compiled_run", lambda stop: interrupted)
     with pytest.raises(KeyboardInterrupt):
         agent.learn(300)
     stepped = KerasDQN(environment("FrozenLake-v1"), compiled=False, seed=3, **PLAIN)
@@ -147,11 +149,9 @@ def test_interrupted_it_keeps_what_was_finished_and_goes_on(
 
 @needs_jax
 def test_agents_that_learn_together_learn_what_each_learns_alone() -> None:
-    from nchain_agents.deep.together import learn_together
-
     together = [KerasDQN(environment("FrozenLake-v1"), seed=seed, **RICH) for seed in range(4)]
-    learn_together(together, 300)
-    learn_together(together, 100)
+    learn_many(together, 300)
+    learn_many(together, 100)
     for seed, agent in enumerate(together):
         alone = KerasDQN(environment("FrozenLake-v1"), seed=seed, **RICH).learn(300).learn(100)
         assert everything(agent) == everything(alone)
@@ -161,20 +161,19 @@ def test_agents_that_learn_together_learn_what_each_learns_alone() -> None:
 
 @needs_jax
 def test_agents_that_differ_do_not_learn_together() -> None:
-    from nchain_agents.deep.together import learn_together
-
     agent = KerasDQN("NChain-v0", **PLAIN)
     for others, message in (
-        ([], "agents must be at least one"),
         ([agent, agent], "have an environment each"),
         ([agent, KerasDQN("NChain-v0", **PLAIN | {"gamma": 0.5})], "the same hyperparameters"),
         ([agent, KerasDQN("FrozenLake-v1", **PLAIN)], "agents must have"),
         ([KerasDQN("CartPole-v1", **PLAIN)], "the training cannot be compiled: env must"),
     ):
         with pytest.raises(ValueError, match=message):
-            learn_together(others, 10)
+            learn_many(others, 10)
     with pytest.raises(ValueError, match="total_timesteps"):
-        learn_together([agent], 0)
+        learn_many([agent], 0)
+    with pytest.raises(ValueError, match="agents must be all table learners, or all KerasDQN"):
+        learn_many([agent, QLearning("NChain-v0")], 10)
 
 
 def test_split_numbers_compare_like_the_numbers() -> None:

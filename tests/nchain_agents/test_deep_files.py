@@ -87,8 +87,8 @@ def test_without_the_replay_buffer_files_are_small_and_learning_begins_anew(
     assert sizes[0] - sizes[1] > rows
     loaded = KerasDQN.load(tmp_path / "lean")
     assert same(agent, loaded)
-    assert len(loaded._replay) == 0
-    assert len(loaded.learn(10)._replay) == 10
+    assert len(loaded.training_state.replay) == 0
+    assert len(loaded.learn(10).training_state.replay) == 10
 
 
 def test_models_and_optimizers_of_the_users_come_back(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_it_goes_on_in_another_environment_of_the_same_spaces(tmp_path: Path) ->
     loaded = KerasDQN.load(tmp_path / "agent", other).learn(50)
     assert loaded.env is other
     # no transition spans from the old environment to the new
-    rows = loaded._replay.rows[:, 0]
+    rows = loaded.training_state.replay.rows[:, 0]
     assert rows[99 % 64, -1] == 1.0
     assert rows[98 % 64, -1] == 0.0
     for wrong in (gym.make("NChain-v0", n=3), gym.make("CartPole-v1")):

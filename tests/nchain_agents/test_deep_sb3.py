@@ -79,9 +79,9 @@ def fill(ours: KerasDQN, theirs: Any, env: gym.Env[Any, Any], steps: int) -> Non
     actions: Any = env.action_space
     for action in np.random.default_rng(2).integers(actions.n, size=steps):
         reached, reward, terminated, truncated, _ = env.step(action)
-        ours._replay.add(
-            ours._encoding.rows(observation, 1),
-            ours._encoding.rows(reached, 1),
+        ours.training_state.replay.add(
+            ours._adapter.encoding.rows(observation, 1),
+            ours._adapter.encoding.rows(reached, 1),
             np.array([action]),
             np.array([reward]),
             np.array([terminated]),
@@ -154,13 +154,13 @@ def test_targets_loss_gradients_and_weights_are_those_of_sb3(parameters: dict[st
 
     ours, theirs = twins(**parameters)
     rows, data = batch_of(theirs, [0, 5, 17, 33, 35, 35, 36, 50, 62, 63, 34])
-    batch = ours._replay.sample((rows + 0.5) / 64)
+    batch = ours.training_state.replay.sample((rows + 0.5) / 64)
     columns = Batch.of(batch)
     # all kinds of transitions are there: terminal ones, cut ones, others
     ends = {(bool(end), bool(d)) for end, d in zip(columns.ended, columns.discounts, strict=True)}
     assert len(ends) == (3 if ours.gamma > 0 else 2)
 
-    following = ours.target_network(columns.reached)
+    following = ours.target_network(columns.next_observations)
     goals = np.asarray(targets(columns.rewards, columns.discounts, following))
     assert close([goals], [their_targets(theirs, data).numpy().ravel()])
 
@@ -170,10 +170,10 @@ def test_targets_loss_gradients_and_weights_are_those_of_sb3(parameters: dict[st
     taken.network.set_weights(before)
     taken.target_network.set_weights(ours.target_network.get_weights())
     seen = np.zeros((1, 3), np.float32)
-    taken._learner.learn(batch[None], seen, 0.0)
+    taken.training_state.learner.learn(batch[None], seen, 0.0)
     gradients = [a - b for a, b in zip(before, taken.network.get_weights(), strict=True)]
 
-    ours._learner.learn(batch[None], seen, 0.0)
+    ours.training_state.learner.learn(batch[None], seen, 0.0)
     loss, their_gradients = learn_theirs(theirs, data)
     assert ours.last_loss == pytest.approx(loss, rel=1e-5, abs=1e-5)
     assert close(gradients, their_gradients)
@@ -189,8 +189,10 @@ def test_many_steps_stay_together() -> None:
     rng = np.random.default_rng(3)
     for _ in range(20):
         rows, data = batch_of(theirs, rng.integers(64, size=16).tolist())
-        values = ours._learner.learn(
-            ours._replay.sample((rows + 0.5) / 64)[None], np.ones((1, 3), np.float32), 0.3
+        values = ours.training_state.learner.learn(
+            ours.training_state.replay.sample((rows + 0.5) / 64)[None],
+            np.ones((1, 3), np.float32),
+            0.3,
         )
         sb3.common.utils.polyak_update(
             theirs.q_net.parameters(), theirs.q_net_target.parameters(), 0.3
@@ -245,11 +247,13 @@ def test_long_runs_drift_apart_no_more_than_sb3_from_itself_with_one_ulp_of_nois
         disturb(dqn.q_net_target, 1.0, rng)
     fill(ours, theirs, gym.make(env_id), 2000)
 
-    seen = ours._replay.rows[0, :, : ours._encoding.width].copy()
+    seen = ours.training_state.replay.rows[0, :, : ours._adapter.encoding.width].copy()
     for step in range(1, moments[-1] + 1):
         rows, data = batch_of(theirs, rng.integers(2000, size=32).tolist())
         share = float(step % 50 == 0)
-        ours._learner.learn(ours._replay.sample((rows + 0.5) / 2000)[None], seen, share)
+        ours.training_state.learner.learn(
+            ours.training_state.replay.sample((rows + 0.5) / 2000)[None], seen, share
+        )
         for dqn in (theirs, *disturbed):
             if share:
                 dqn.q_net_target.load_state_dict(dqn.q_net.state_dict())
@@ -283,7 +287,7 @@ def test_sampled_transitions_are_those_of_sb3(n_steps: int, capacity: int) -> No
     ours, theirs = twins(capacity, n_steps=n_steps)
     kept = min(capacity, 100)
     rows, data = batch_of(theirs, list(range(kept)))
-    batch = Batch.of(ours._replay.sample((rows + 0.5) / kept))
+    batch = Batch.of(ours.training_state.replay.sample((rows + 0.5) / kept))
     discounts = GAMMA if data.discounts is None else data.discounts
     assert close(
         [*batch[:4], batch.discounts],
@@ -302,7 +306,7 @@ def test_both_learn_and_update_the_target_at_the_same_steps() -> None:
     times = {"learning_starts": 7, "train_freq": 3, "target_update_interval": 5, "batch_size": 4}
     ours, theirs = twins(gradient_steps=2, **times)
     log: dict[str, list[tuple[int, int]]] = {"ours": [], "theirs": []}
-    learn = ours._learner.learn
+    learn = ours.training_state.learner.learn
 
     def ours_learns(batches: Any, rows: Any, share: float) -> Any:
         log["ours"].append((ours.num_timesteps, len(batches)))
@@ -312,7 +316,7 @@ def test_both_learn_and_update_the_target_at_the_same_steps() -> None:
         log["theirs"].append((theirs.num_timesteps, gradient_steps))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ours._learner, "learn", ours_learns)
+        patch.setattr(ours.training_state.learner, "learn", ours_learns)
         patch.setattr(theirs, "train", theirs_learns)
         ours.learn(60)
         theirs.learn(60)
@@ -323,8 +327,8 @@ def test_both_learn_and_update_the_target_at_the_same_steps() -> None:
 @pytest.mark.parametrize("fraction", [0.1, 0.5, 1.0])
 def test_epsilon_falls_as_in_sb3(fraction: float) -> None:
     ours, theirs = twins(exploration_fraction=fraction, exploration_initial_eps=0.9)
-    ours._end = 1000
+    schedule = ours.hyperparameters.schedule
     for step in (100, 101, 150, 400, 999):
         expected = theirs.exploration_schedule(1 - step / 1000)
-        assert float(ours._epsilon_at(step)[0]) == pytest.approx(expected, rel=1e-9)
-    assert float(ours._epsilon_at(99)[0]) == 1.0  # learning_starts: at random
+        assert schedule.epsilon(step, 1000, 0) == pytest.approx(expected, rel=1e-9)
+    assert schedule.epsilon(99, 1000, 0) == 1.0  # learning_starts: at random

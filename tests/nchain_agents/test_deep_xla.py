@@ -33,15 +33,17 @@ def test_flags_of_the_user_stay_what_they_are(flags: str, expected: str) -> None
 LOOP = """
 from nchain_agents import KerasDQN
 from nchain_agents.deep import fast_cpu
-from nchain_agents.deep.compiled import draw
+from nchain_agents.deep.compiled import Program
 
 fast_cpu()
 agent = KerasDQN("NChain-v0", buffer_size=1, batch_size=1, net_arch=[10], seed=0)
-agent._begin()
-program = agent._compiled_program(True)
-plan, (numbers,) = draw([program], 100, 100)
-arguments = (program.begin(100), program.table, numbers, plan)
-print(program._compiled_run(False).lower(*arguments).compile().as_text())
+agent.env.reset(seed=0)
+state = agent.training_state
+program = Program(agent.env, agent.hyperparameters, state.learner)
+plan = program.plan(state, 100, 100)
+numbers = program.numbers(state, plan)
+arguments = (program.begin(state, 100), program.table, numbers, plan)
+print(program.compiled_run(False).lower(*arguments).compile().as_text())
 """
 
 

@@ -10,10 +10,10 @@ from nchain_agents.exploration import (
     best_value,
     boltzmann,
     choose,
-    epsilon_schedule,
     greedy,
     policy_value,
 )
+from nchain_agents.schedules import epsilon_schedule
 
 Q = np.array([[9.0, 9.0, 9.0, 9.0], [1.0, 3.0, 2.0, 3.0], [0.0, -1.0, 5.0, 4.0]])
 

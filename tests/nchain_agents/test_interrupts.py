@@ -53,7 +53,7 @@ def state(agent):
     env = agent.env.unwrapped
     if KINDS == ["KerasDQN"]:
         arrays = [*agent.network.get_weights(), *agent.target_network.get_weights(),
-                  agent._replay.rows]
+                  agent.training_state.replay.rows]
     else:
         arrays = agent.tables
     return [*(array.tobytes() for array in arrays), agent.episode_returns.tobytes(),

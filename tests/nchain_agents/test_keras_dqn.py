@@ -1,3 +1,5 @@
+import dataclasses
+import inspect
 import os
 import re
 import subprocess
@@ -15,6 +17,7 @@ import keras
 from nchain_agents import KerasDQN
 from nchain_agents.agent import Agent
 from nchain_agents.callbacks import EveryNTimesteps, StopAtConvergence
+from nchain_agents.deep.hyperparameters import Hyperparameters
 from nchain_agents.deep.replay import Batch, Replay
 
 # Keras reads JAX's arrays in a way that NumPy warns about
@@ -75,7 +78,7 @@ def learned(agent: KerasDQN, batches: Any = BATCH, share: float = 0.0) -> list[A
     """The weights after the network learned from the batches, from the same beginning."""
     agent.network.set_weights(WEIGHTS)
     agent.target_network.set_weights(TARGET)
-    agent._learner.learn(batches, SEEN, share)
+    agent.training_state.learner.learn(batches, SEEN, share)
     weights: list[Any] = agent.network.get_weights()
     return weights
 
@@ -126,7 +129,7 @@ def test_several_gradient_steps_are_taken_one_after_the_other() -> None:
     agent = KerasDQN("NChain-v0", learning_rate=0.1, net_arch=[], seed=0)
     learned(agent)
     for _ in range(2):
-        agent._learner.learn(BATCH, SEEN, 0.0)
+        agent.training_state.learner.learn(BATCH, SEEN, 0.0)
     for ours, theirs in zip(together, agent.network.get_weights(), strict=True):
         assert ours == pytest.approx(theirs, abs=1e-6)
 
@@ -142,15 +145,39 @@ def test_the_target_network_moves_by_tau_before_the_network_learns() -> None:
 def test_updates_of_the_target_between_gradient_steps_are_made_up_for() -> None:
     agent = KerasDQN("NChain-v0", tau=0.5, train_freq=4, target_update_interval=2, seed=0)
     # two updates at a half each, in the four steps before step 8
-    assert agent._target_share(8) == pytest.approx(0.75)
+    assert agent.hyperparameters.combined_tau(8, 1) == pytest.approx(0.75)
     agent = KerasDQN("NChain-v0", tau=1.0, train_freq=4, target_update_interval=6, seed=0)
-    assert [agent._target_share(step) for step in (4, 8, 12, 16)] == [0, 1, 1, 0]
+    assert [agent.hyperparameters.combined_tau(step, 1) for step in (4, 8, 12, 16)] == [0, 1, 1, 0]
 
 
 def test_the_values_that_come_with_an_update_are_those_after_it() -> None:
     agent = KerasDQN("NChain-v0", learning_rate=0.1, net_arch=[4], seed=0)
-    values = agent._learner.learn(BATCH, np.array([[3.0]], np.float32), 0.0)
+    values = agent.training_state.learner.learn(BATCH, np.array([[3.0]], np.float32), 0.0)
     assert values[0] == pytest.approx(agent.q_values(3), abs=1e-6)
+
+
+def test_each_hyperparameter_is_an_argument_a_parameter_an_attribute_and_documented() -> None:
+    arguments = inspect.signature(KerasDQN).parameters
+    fields = {field.name: field for field in dataclasses.fields(Hyperparameters)}
+    assert list(arguments) == ["env", *fields, "model", "optimizer", "seed"]
+    assert KerasDQN.parameters == tuple(fields)
+    agent = KerasDQN("NChain-v0")
+    text = " ".join(str(KerasDQN.__doc__).split())
+    for name, field in fields.items():
+        assert arguments[name].default == field.default
+        assert arguments[name].kind is inspect.Parameter.KEYWORD_ONLY
+        assert getattr(agent, name) == getattr(Hyperparameters(), name)
+        assert f"{name}: {field.metadata['doc']}" in text
+
+
+def test_a_hyperparameter_that_is_assigned_is_checked_and_counts_from_then_on() -> None:
+    agent = KerasDQN("NChain-v0", **SMALL).learn(20)
+    agent.exploration_final_eps = 0.25  # type: ignore[misc]
+    with pytest.raises(ValueError, match=r"exploration_final_eps must be a number in \[0, 1\]"):
+        agent.exploration_final_eps = 2  # type: ignore[misc]
+    assert agent.exploration_final_eps == agent.hyperparameters.exploration_final_eps == 0.25
+    agent.learn(40)
+    assert agent.epsilon == pytest.approx(0.25)
 
 
 def test_weights_begin_as_torch_draws_them() -> None:
@@ -203,7 +230,7 @@ def test_it_takes_boxes_of_any_shape_and_several_discrete_numbers() -> None:
     grid = KerasDQN(Scripted(space, np.array([6, 2]), (0, 0, 0), actions=3), **SMALL).learn(60)
     assert grid.network.input_shape == (None, 5)
     assert grid.q_values(np.array([5, 2])).shape == (3,)
-    encoded = np.asarray(grid._encoding.encode(np.array([[6.0, 2.0], [5.0, 0.0]])))
+    encoded = np.asarray(grid._adapter.encoding.encode(np.array([[6.0, 2.0], [5.0, 0.0]])))
     assert encoded.tolist() == [[0, 1, 0, 0, 1], [1, 0, 1, 0, 0]]
 
     plane = gym.spaces.Box(0, 9, (2, 3))
@@ -313,7 +340,7 @@ def test_rewards_and_observations_that_are_not_finite_stop_the_training(bad: flo
             agent.learn(100)
         assert agent.num_timesteps == 32
         assert all(np.isfinite(weights).all() for weights in agent.network.get_weights())
-        assert np.isfinite(agent._replay.rows).all()
+        assert np.isfinite(agent.training_state.replay.rows).all()
         agent.learn(10)  # goes on in a new episode
         assert agent.num_timesteps == 42
 
@@ -344,7 +371,7 @@ def test_the_replay_buffer_keeps_the_newest_and_samples_whole_transitions() -> N
     assert set(batch.rewards.tolist()) == {20.0, 30.0, 40.0}
     number = batch.observations[:, 0]
     assert (batch.rewards == 10 * number).all()
-    assert (batch.reached[:, 1] == number + 1).all()
+    assert (batch.next_observations[:, 1] == number + 1).all()
     assert (batch.actions == number % 2).all()
     assert (batch.discounts == np.where(number == 4, 0.0, 0.5)).all()
     assert (batch.ended == (number == 4)).all()
@@ -361,7 +388,7 @@ def test_n_step_returns_end_with_the_episode_and_with_the_newest_transition() ->
         int(first): (reward, reached, discount)
         for first, reached, reward, discount in zip(
             batch.observations[:, 0],
-            batch.reached[:, 0],
+            batch.next_observations[:, 0],
             batch.rewards,
             batch.discounts,
             strict=True,

@@ -27,8 +27,8 @@ from nchain_agents import (
     learn_many,
     score,
 )
-from nchain_agents.exploration import epsilon_schedule
 from nchain_agents.presets import named, presets_for, problem
+from nchain_agents.schedules import epsilon_schedule
 
 TABLE_AGENTS = (RewardSum, QLearning, Sarsa, ExpectedSarsa, DoubleQLearning, PosteriorSampling)
 

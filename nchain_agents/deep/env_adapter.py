@@ -17,15 +17,16 @@ from nchain_env.vector_env import AutoresetMode
 class Step(NamedTuple):
     """What a step of N environments brought."""
 
-    reached: Float32Array  # (N, D), the last observations of episodes that ended among them
+    next_observations: Float32Array  # (N, D), of episodes that ended the last ones
     rewards: FloatArray  # (N,)
     terminated: BoolArray  # (N,)
     ended: BoolArray  # (N,) terminated or truncated
     valid: BoolArray | None  # (N,) False where it was a reset, which nobody learns from; None: all
-    following: Any  # the observations to act on next, as the environment gave them
+    observations: Any  # to act on next, as the environment gave them: where an episode ended the
+    # next one's first
 
 
-class SingleWorld:
+class SingleEnv:
     """A Gymnasium environment.
 
     Args:
@@ -38,21 +39,23 @@ class SingleWorld:
         self._env = env
         self.observation_space, self.action_space = env.observation_space, env.action_space
         self.encoding = Encoding(self.observation_space)
+        self.num_actions = _num_actions(self.action_space)
 
     def restart(self) -> None:
         """Forget what was going on before a reset of all environments."""
 
     def step(self, actions: npt.NDArray[np.int64]) -> Step:
         """Take one step, and begin a new episode where one ended."""
-        reached, reward, terminated, truncated, _ = self._env.step(int(actions[0]))
+        observation, reward, terminated, truncated, _ = self._env.step(int(actions[0]))
         ended = bool(terminated or truncated)
-        rows = self.encoding.rows(reached, 1)
-        following = self._env.reset()[0] if ended else reached
+        rows = self.encoding.rows(observation, 1)
+        if ended:
+            observation, _ = self._env.reset()
         rewards = np.array([reward], dtype=np.float64)
-        return Step(rows, rewards, np.array([terminated]), np.array([ended]), None, following)
+        return Step(rows, rewards, np.array([terminated]), np.array([ended]), None, observation)
 
 
-class VectorWorld:
+class VectorEnvs:
     """A Gymnasium vector environment, in any autoreset mode.
 
     Args:
@@ -68,6 +71,7 @@ class VectorWorld:
         self.observation_space = env.single_observation_space
         self.action_space = env.single_action_space
         self.encoding = Encoding(self.observation_space)
+        self.num_actions = _num_actions(self.action_space)
         mode = env.metadata.get("autoreset_mode")
         if not isinstance(mode, AutoresetMode):
             raise ValueError(
@@ -83,27 +87,34 @@ class VectorWorld:
 
     def step(self, actions: npt.NDArray[np.int64]) -> Step:
         """Take one step in each environment, and begin new episodes where some ended."""
-        seen, rewards, terminated, truncated, infos = self._env.step(actions)
+        observations, rewards, terminated, truncated, infos = self._env.step(actions)
         valid = ~self._resets
         terminated = np.asarray(terminated, dtype=np.bool_)
         ended = (terminated | np.asarray(truncated, dtype=np.bool_)) & valid
-        reached = self.encoding.rows(seen, self.num_envs)
+        next_observations = self.encoding.rows(observations, self.num_envs)
         if self._mode is AutoresetMode.NEXT_STEP:
             self._resets = ended
         elif ended.any():
             if self._mode is AutoresetMode.SAME_STEP:
                 for i in np.flatnonzero(ended):
-                    reached[i] = self.encoding.rows(infos["final_obs"][i], 1)
+                    next_observations[i] = self.encoding.rows(infos["final_obs"][i], 1)
             else:
                 # a copy of the mask: Gymnasium takes it out of the dictionary, and may keep it
-                seen, _ = self._env.reset(options={"reset_mask": ended.copy()})
+                options = {"reset_mask": ended.copy()}
+                observations, _ = self._env.reset(options=options)
         rewards = np.array(rewards, dtype=np.float64)
-        return Step(reached, rewards, terminated, ended, valid, seen)
+        return Step(next_observations, rewards, terminated, ended, valid, observations)
 
 
-World = SingleWorld | VectorWorld
+EnvAdapter = SingleEnv | VectorEnvs
 
 
-def world_of(env: Any) -> World:
+def adapted(env: Any) -> EnvAdapter:
     """Return an environment or a vector environment, to be stepped as one or the other."""
-    return VectorWorld(env) if isinstance(env, VectorEnv) else SingleWorld(env)
+    return VectorEnvs(env) if isinstance(env, VectorEnv) else SingleEnv(env)
+
+
+def _num_actions(space: gym.Space[Any]) -> int:
+    if not isinstance(space, gym.spaces.Discrete) or space.start != 0:
+        raise ValueError(f"env must have discrete actions numbered from 0, got {space}")
+    return int(space.n)

@@ -55,14 +55,14 @@ def counters(mode: AutoresetMode, num: int = 3) -> Any:
 @pytest.mark.parametrize("mode", MODES)
 def test_every_transition_of_every_episode_is_kept_and_nothing_else(mode: AutoresetMode) -> None:
     agent = KerasDQN(counters(mode), **SMALL).learn(100)
-    assert agent.num_timesteps == agent._replay.added.sum() >= 100
+    assert agent.num_timesteps == agent.training_state.replay.added.sum() >= 100
     for k in range(3):
-        length, count = 3 + k, int(agent._replay.added[k])
-        batch = Batch.of(agent._replay.rows[:count, k])
+        length, count = 3 + k, int(agent.training_state.replay.added[k])
+        batch = Batch.of(agent.training_state.replay.rows[:count, k])
         step, episode = np.arange(count) % length, np.arange(count) // length
         before = 10_000 * k + 100 * episode + step
         assert (batch.observations[:, 0] == before).all()
-        assert (batch.reached[:, 0] == before + 1).all()
+        assert (batch.next_observations[:, 0] == before + 1).all()
         assert (batch.rewards == step + 1).all()
         last = step == length - 1
         assert (batch.ended == last).all()
@@ -81,7 +81,9 @@ def test_going_on_leaves_no_gap(mode: AutoresetMode) -> None:
     parts = KerasDQN(counters(mode), **SMALL)
     while parts.num_timesteps < once.num_timesteps:
         parts.learn(1)
-    assert (parts._replay.rows[:, :, :2] == once._replay.rows[:, :, :2]).all()
+    assert (
+        parts.training_state.replay.rows[:, :, :2] == once.training_state.replay.rows[:, :, :2]
+    ).all()
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -104,16 +106,16 @@ def test_it_learns_the_chain_in_a_vector_environment(mode: AutoresetMode) -> Non
 
 def test_transitions_of_several_environments_are_sampled_alike() -> None:
     agent = KerasDQN(counters(AutoresetMode.NEXT_STEP), **SMALL).learn(100)
-    kept = len(agent._replay)
-    batch = Batch.of(agent._replay.sample((np.arange(kept) + 0.5) / kept))
+    kept = len(agent.training_state.replay)
+    batch = Batch.of(agent.training_state.replay.sample((np.arange(kept) + 0.5) / kept))
     assert len(set(batch.observations[:, 0].tolist())) == kept == agent.num_timesteps
 
 
 def test_n_step_returns_do_not_mix_environments() -> None:
     agent = KerasDQN(counters(AutoresetMode.NEXT_STEP), n_steps=3, **SMALL).learn(100)
-    kept = len(agent._replay)
-    batch = Batch.of(agent._replay.sample((np.arange(kept) + 0.5) / kept))
-    begin, reached = batch.observations[:, 0], batch.reached[:, 0]
+    kept = len(agent.training_state.replay)
+    batch = Batch.of(agent.training_state.replay.sample((np.arange(kept) + 0.5) / kept))
+    begin, reached = batch.observations[:, 0], batch.next_observations[:, 0]
     assert (begin // 100 == reached // 100).all()  # same environment, same episode
     steps = reached - begin
     first = begin % 100 + 1

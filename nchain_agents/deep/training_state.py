@@ -1,0 +1,39 @@
+"""All that training a KerasDQN changes, as one value."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from nchain_agents.deep.replay import Replay
+from nchain_env.mdp import FloatArray
+
+
+@dataclass
+class TrainingState:
+    """Where a training stands: the loops change it, and what else they read is constant.
+
+    The place in the episode and the random numbers of the environment are the environment's.
+    """
+
+    # the networks and the optimizer; see the `Learner` of each backend
+    learner: Any = field(init=False)
+    replay: Replay = field(init=False)
+    # the agent's generator
+    np_random: np.random.Generator = field(init=False)
+    # (N,) the rewards of the present episodes
+    returns: FloatArray = field(init=False)
+    # the return of every finished episode
+    episode_returns: array[float] = field(default_factory=lambda: array("d"))
+    # the last observations; None where the next step begins new episodes
+    observation: Any = None
+    # of the last step
+    epsilon: float = 1.0
+    num_timesteps: int = 0
+    # of the environment's `step`, each of which may take a step in several environments
+    calls: int = 0
+    # the number of steps at the end of the present training, which epsilon's schedule is laid over
+    end: int = 1

@@ -1,0 +1,36 @@
+"""Where the public names of the package are defined."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from nchain_agents.extras import needed_for
+
+HOMES = {
+    "Agent": "nchain_agents.agent",
+    "DoubleQLearning": "nchain_agents.tabular.double_q_learning",
+    "EveryNTimesteps": "nchain_agents.callbacks",
+    "ExpectedSarsa": "nchain_agents.tabular.expected_sarsa",
+    "KerasDQN": "nchain_agents.deep.keras_dqn",
+    "PosteriorSampling": "nchain_agents.tabular.posterior_sampling",
+    "QLearning": "nchain_agents.tabular.q_learning",
+    "RewardSum": "nchain_agents.tabular.reward_sum",
+    "Sarsa": "nchain_agents.tabular.sarsa",
+    "StopAfterEpisodes": "nchain_agents.callbacks",
+    "StopAtConvergence": "nchain_agents.callbacks",
+    "compare": "nchain_agents.comparing",
+    "learn_many": "nchain_agents.batch",
+    "load": "nchain_agents.agent",
+    "score": "nchain_agents.evaluation",
+}
+
+
+def from_home(name: str) -> Any:
+    """Return what has a public name, imported now.
+
+    Raises:
+        ModuleNotFoundError: It needs a package that is not installed.
+    """
+    with needed_for(f"nchain_agents.{name}", "agents"):
+        return getattr(import_module(HOMES[name]), name)
