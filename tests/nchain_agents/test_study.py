@@ -559,3 +559,15 @@ def test_remarks_are_no_part_of_what_a_study_is() -> None:
     assert study.remarks
     assert study == replace(study, remarks=())
     assert "remarks" not in study.as_data()
+
+
+def test_what_is_run_does_not_need_what_is_shown() -> None:
+    import subprocess
+
+    code = (
+        "import sys, nchain_agents.study.conduct, nchain_agents.study.recipe\n"
+        "print([name for name in ('nchain_agents.report', 'matplotlib', 'jinja2') "
+        "if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
