@@ -174,11 +174,11 @@ class Agent(ABC):
         Schedules go on to `_end`, which may be later.
         """
 
-    def _count_step(self, reward: float, reached: Any, over: bool) -> None:
+    def _count_step(self, reward: float, next_observation: Any, over: bool) -> None:
         """Take note of a step, and begin a new episode where one is over."""
         self.num_timesteps += 1
         self._episode_return += reward
-        self._observation = reached
+        self._observation = next_observation
         if over:
             self.episode_returns.append(self._episode_return)
             self._episode_return = 0.0
