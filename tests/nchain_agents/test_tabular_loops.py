@@ -25,10 +25,11 @@ from nchain_agents import (
     RewardSum,
     Sarsa,
     StopAfterEpisodes,
+    batch,
     learn_many,
 )
 from nchain_agents.interrupts import Pace
-from nchain_agents.tabular import batch, compiler, loop
+from nchain_agents.tabular import compiler, loop
 from nchain_agents.tabular.table_agent import TableAgent
 from nchain_agents.tabular.temporal_difference import TemporalDifferenceAgent
 from nchain_env import TabularMDP, chain_mdp
