@@ -60,7 +60,7 @@ def _argument(default: Any, doc: str, check: Check | None = None) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Hyperparameters:
-    """The hyperparameters of KerasDQN, checked.
+    """The hyperparameters of `KerasDQN`, which says what each means, checked.
 
     Raises:
         ValueError: One is outside its range.

@@ -192,12 +192,18 @@ class KerasDQN(Agent, _Attributes):
         self, until: int, on_episode: Callable[[], bool] | None, progress: Callable[[], None]
     ) -> None:
         state, hyperparameters = self.training_state, self.hyperparameters
+
+        def goes_on() -> bool:
+            # `learn` calls again where the callback assigned a hyperparameter
+            return on_episode is None or (on_episode() and self.hyperparameters is hyperparameters)
+
+        listener = None if on_episode is None else goes_on
         program = self._compiled_program(hyperparameters.compiled)
         if program is not None:
-            program.learn(state, until, on_episode, progress)
+            program.learn(state, until, listener, progress)
         else:
             try:
-                learn_stepped(state, hyperparameters, self._adapter, until, on_episode, progress)
+                learn_stepped(state, hyperparameters, self._adapter, until, listener, progress)
             finally:
                 state.learner.release()
         self._check_weights()

@@ -11,7 +11,7 @@ def targets(rewards: Any, discounts: Any, next_values: Any, chooser: Any = None)
     """Return what the values of the actions should be, (B,).
 
     Args:
-        rewards: (B,) the rewards until the observation reached.
+        rewards: (B,) the rewards until the next observation.
         discounts: (B,) what the values there count for: gamma^steps, 0 after a terminal step.
         next_values: (B, A) the target network's values there.
         chooser: (B, A) the learning network's, for double Q-learning; None takes the maximum.

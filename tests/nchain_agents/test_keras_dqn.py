@@ -179,6 +179,14 @@ def test_a_hyperparameter_that_is_assigned_is_checked_and_counts_from_then_on() 
     agent.learn(40)
     assert agent.epsilon == pytest.approx(0.25)
 
+    def shrink(agent: Any) -> None:
+        agent.exploration_final_eps = 0.5 if agent.num_timesteps < 100 else 0.125
+
+    agent = KerasDQN(Scripted(gym.spaces.Discrete(3), 1), **SMALL)
+    agent.learn(200, callback=shrink)
+    assert agent.num_timesteps == 200
+    assert agent.epsilon == pytest.approx(0.125)
+
 
 def test_weights_begin_as_torch_draws_them() -> None:
     agent = KerasDQN("CartPole-v1", net_arch=[100], seed=0)
