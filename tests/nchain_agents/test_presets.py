@@ -24,7 +24,10 @@ LEARNING = [
     pytest.param(
         one,
         id=one.name,
-        marks=pytest.mark.skipif(not one.installed, reason=f"needs {one.install_command}"),
+        marks=[
+            pytest.mark.skipif(not one.installed, reason=f"needs {one.install_command}"),
+            *([pytest.mark.slow] if one.name == "sb3-dqn" else []),
+        ],
     )
     for one in CHAIN.presets.values()
     if one.name not in NAIVE

@@ -136,6 +136,7 @@ def test_a_run_that_fails_ends_nothing_else(small: Comparison) -> None:
     assert f'{Path(__file__).name}", line {line}, in learn' in traceback
 
 
+@pytest.mark.slow
 def test_what_hangs_crashes_or_diverges_is_a_reported_failure() -> None:
     agents = [Hanging, Crashing, Diverging, Idle, Printing]
     found = compare(agents, seeds=1, steps=100, jobs=2, time_limit=20.0)
