@@ -79,7 +79,7 @@ def main() -> None:
     draw_chain().savefig(PICTURES / "nchain.png", dpi=100, metadata={"Software": None})
     comparison = compare(steps=STEPS, seeds=SEEDS, progress_bar=True)
     (env,) = comparison.study.envs
-    measure = comparison.yardsticks[env.label]
+    measure = comparison.evaluators[env.label]
     for results in comparison.of_env(env):
         figure = draw_curves(comparison, results, measure.optimal, measure.random)
         figure.savefig(PICTURES / f"{results.agent}.svg", transparent=True, metadata={"Date": None})

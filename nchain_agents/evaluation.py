@@ -22,17 +22,17 @@ from nchain_env.mdp import FloatArray, TabularMDP
 from nchain_env.planning import optimal_return, policy_return
 
 __all__ = [
-    "EpisodeYardstick",
-    "ExactYardstick",
+    "EpisodeEvaluator",
+    "Evaluator",
+    "ExactEvaluator",
     "Model",
-    "Worth",
-    "Yardstick",
+    "ReturnEstimate",
+    "evaluator_of",
     "greedy_policy",
     "how_found",
     "scaled",
     "score",
     "time_limit",
-    "yardstick",
 ]
 
 _NO_MODEL = "the environment has no model"
@@ -40,14 +40,14 @@ _NO_MODEL = "the environment has no model"
 _ENDLESS = 100_000
 
 
-class Worth(NamedTuple):
+class ReturnEstimate(NamedTuple):
     """The expected return of one episode, and how far off that may be."""
 
     mean: float
     standard_error: float  # 0 where it is exact
 
 
-class Yardstick(Protocol):
+class Evaluator(Protocol):
     """What policies are measured against."""
 
     @property
@@ -62,12 +62,12 @@ class Yardstick(Protocol):
     def random(self) -> float:
         """The expected return of one episode of uniformly random actions, which scores 0."""
 
-    def worth(self, model: Model) -> Worth:
+    def evaluate(self, model: Model) -> ReturnEstimate:
         """Return what a model's deterministic policy is worth."""
 
 
 @dataclass(frozen=True)
-class ExactYardstick:
+class ExactEvaluator:
     """Measures by the outcome table, without simulation.
 
     Args:
@@ -105,7 +105,7 @@ class ExactYardstick:
         """Return the expected return of one episode of a policy, (S,) or (S, A)."""
         return policy_return(self.mdp, policy, self.horizon)
 
-    def worth(self, model: Model) -> Worth:
+    def evaluate(self, model: Model) -> ReturnEstimate:
         """Return what a model's deterministic policy is worth, exactly unless it is recurrent.
 
         A recurrent model (one whose `predict` returns a state) has no table of actions, so it plays
@@ -113,12 +113,12 @@ class ExactYardstick:
         """
         policy = greedy_policy(model, self.mdp.num_states)
         if policy is not None:
-            return Worth(self.policy_return(policy), 0.0)
+            return ReturnEstimate(self.policy_return(policy), 0.0)
         return _mean(returns_on_table(model, self.mdp, self.horizon, self.episodes, seed=0))
 
 
 @dataclass(frozen=True)
-class EpisodeYardstick:
+class EpisodeEvaluator:
     """Measures by playing episodes, always the same ones for the same policy.
 
     Args:
@@ -151,11 +151,11 @@ class EpisodeYardstick:
         space.seed(self.seed)
         return self._play(lambda observation, first: space.sample()).mean
 
-    def worth(self, model: Model) -> Worth:
+    def evaluate(self, model: Model) -> ReturnEstimate:
         """Return what a model's deterministic policy is worth, with a standard error."""
         return self._play(player(model, isinstance(self.env.action_space, gym.spaces.Discrete)))
 
-    def _play(self, act: Any) -> Worth:
+    def _play(self, act: Any) -> ReturnEstimate:
         limit, env = time_limit(self.env), self.env
         if limit is not None and not time_limits(env):
             env = TimeLimit(env, limit)
@@ -177,8 +177,8 @@ _NO_LIMIT = (
 )
 
 
-def _mean(returns: FloatArray) -> Worth:
-    return Worth(float(returns.mean()), float(returns.std(ddof=1) / np.sqrt(len(returns))))
+def _mean(returns: FloatArray) -> ReturnEstimate:
+    return ReturnEstimate(float(returns.mean()), float(returns.std(ddof=1) / np.sqrt(len(returns))))
 
 
 def time_limit(env: gym.Env[Any, Any]) -> int | None:
@@ -200,7 +200,7 @@ def time_limit(env: gym.Env[Any, Any]) -> int | None:
     return presets_time_limit(spec.id)
 
 
-def yardstick(env: gym.Env[Any, Any], episodes: int = 100) -> ExactYardstick | EpisodeYardstick:
+def evaluator_of(env: gym.Env[Any, Any], episodes: int = 100) -> ExactEvaluator | EpisodeEvaluator:
     """Return what measures policies in an environment.
 
     Exact are environments that are known to sample their table (see `known_table`). Others that
@@ -217,21 +217,21 @@ def yardstick(env: gym.Env[Any, Any], episodes: int = 100) -> ExactYardstick | E
     """
     integer("episodes", episodes, 2)
     try:
-        return ExactYardstick(known_table(env), _needed_limit(env), episodes)
+        return ExactEvaluator(known_table(env), _needed_limit(env), episodes)
     except NotKnown:
         pass
     if not hasattr(env.unwrapped, "P"):
-        return EpisodeYardstick(env, episodes)
+        return EpisodeEvaluator(env, episodes)
     try:
         mdp = TabularMDP.from_env(env)
     except ValueError as error:
-        return EpisodeYardstick(env, episodes, reason=f"its model cannot be read: {error}")
+        return EpisodeEvaluator(env, episodes, reason=f"its model cannot be read: {error}")
     limit = _needed_limit(env)
     steps, difference = check_model(env, mdp, limit)
     if difference is not None:
         reason = f"its model does not describe it: {difference}"
-        return EpisodeYardstick(env, episodes, reason=reason)
-    return ExactYardstick(mdp, limit, episodes, steps)
+        return EpisodeEvaluator(env, episodes, reason=reason)
+    return ExactEvaluator(mdp, limit, episodes, steps)
 
 
 def _needed_limit(env: gym.Env[Any, Any]) -> int:
@@ -241,23 +241,23 @@ def _needed_limit(env: gym.Env[Any, Any]) -> int:
     return limit
 
 
-def how_found(yardstick: ExactYardstick | EpisodeYardstick, worth: Worth) -> str:
-    """Return in words how a policy's worth was found: a recurrent one's is never exact."""
-    if isinstance(yardstick, EpisodeYardstick) or worth.standard_error == 0:
-        return yardstick.how
-    return f"estimated by {yardstick.episodes} episodes, as the agent is recurrent"
+def how_found(evaluator: ExactEvaluator | EpisodeEvaluator, estimate: ReturnEstimate) -> str:
+    """Return in words how a policy's return was found: a recurrent one's is never exact."""
+    if isinstance(evaluator, EpisodeEvaluator) or estimate.standard_error == 0:
+        return evaluator.how
+    return f"estimated by {evaluator.episodes} episodes, as the agent is recurrent"
 
 
-def scaled(yardstick: Yardstick, expected_return: float) -> float:
+def scaled(evaluator: Evaluator, expected_return: float) -> float:
     """Return where a return lies between random (0) and optimal (100).
 
     NaN where every policy earns the same, so that there is nothing to tell apart, and where it is
     not known what is optimal.
     """
-    span = yardstick.optimal - yardstick.random
-    if not span > 1e-9 * max(1.0, abs(yardstick.optimal)):
+    span = evaluator.optimal - evaluator.random
+    if not span > 1e-9 * max(1.0, abs(evaluator.optimal)):
         return float("nan")
-    return 100 * (expected_return - yardstick.random) / span
+    return 100 * (expected_return - evaluator.random) / span
 
 
 def score(model: Model, env: gym.Env[Any, Any] | str, episodes: int = 100) -> float:
@@ -290,13 +290,13 @@ def score(model: Model, env: gym.Env[Any, Any] | str, episodes: int = 100) -> fl
         UserWarning: The environment offers a table that does not describe it, so it was played; the
             message says what differs.
     """
-    measure = yardstick(environment(env), episodes)
-    reason = measure.reason if isinstance(measure, EpisodeYardstick) else _NO_MODEL
-    if np.isnan(measure.optimal):
+    evaluator = evaluator_of(environment(env), episodes)
+    reason = evaluator.reason if isinstance(evaluator, EpisodeEvaluator) else _NO_MODEL
+    if np.isnan(evaluator.optimal):
         raise ValueError(
             "env must have a model (P and initial_state_distrib, as in toy-text) that describes "
             f"it, or a reward threshold; {reason}"
         )
     if reason != _NO_MODEL:
-        warnings.warn(f"the score is {measure.how}", stacklevel=2)
-    return scaled(measure, measure.worth(model).mean)
+        warnings.warn(f"the score is {evaluator.how}", stacklevel=2)
+    return scaled(evaluator, evaluator.evaluate(model).mean)

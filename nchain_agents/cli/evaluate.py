@@ -44,11 +44,11 @@ def evaluate(
 ) -> None:
     """Print what the greedy policies of saved agents are worth."""
     from nchain_agents.evaluation import (
-        EpisodeYardstick,
-        ExactYardstick,
+        EpisodeEvaluator,
+        ExactEvaluator,
+        evaluator_of,
         how_found,
         scaled,
-        yardstick,
     )
     from nchain_agents.study.environments import environments, label, parsed
     from nchain_env.checks import integer
@@ -59,12 +59,12 @@ def evaluate(
     rows: list[dict[str, Any]] = []
     for path in file:
         model, played = _own(path, choice) if agent is None else _of(agent, path, choice)
-        measure = yardstick(played, episodes or 100)
-        judge: ExactYardstick | EpisodeYardstick = measure
+        evaluator = evaluator_of(played, episodes or 100)
+        used: ExactEvaluator | EpisodeEvaluator = evaluator
         if episodes is not None:
-            judge = EpisodeYardstick(played, episodes, reason="so many were asked for")
-        mean, standard_error = worth = judge.worth(model)
-        score = scaled(measure, mean)
+            used = EpisodeEvaluator(played, episodes, reason="so many were asked for")
+        mean, standard_error = estimate = used.evaluate(model)
+        score = scaled(evaluator, mean)
         rows.append(
             {
                 "file": str(path),
@@ -74,8 +74,8 @@ def evaluate(
                 "return": mean,
                 "standard_error": standard_error,
                 "score": None if math.isnan(score) else score,
-                "exact": isinstance(judge, ExactYardstick) and standard_error == 0,
-                "how": how_found(judge, worth),
+                "exact": isinstance(used, ExactEvaluator) and standard_error == 0,
+                "how": how_found(used, estimate),
             }
         )
     if as_json:

@@ -50,7 +50,7 @@ def train(
 
     from nchain_agents.agent import Agent
     from nchain_agents.deep import fast_cpu
-    from nchain_agents.evaluation import ExactYardstick, how_found, scaled, yardstick
+    from nchain_agents.evaluation import ExactEvaluator, evaluator_of, how_found, scaled
     from nchain_agents.extras import needed_for
     from nchain_agents.files import whole_file
     from nchain_agents.quiet import import_quietly
@@ -102,14 +102,14 @@ def train(
             model.save(partial)
     elif saves:
         model.save(path)
-    measure = yardstick(choice.make())
-    mean, standard_error = worth = measure.worth(model)
-    exact = isinstance(measure, ExactYardstick) and standard_error == 0
+    evaluator = evaluator_of(choice.make())
+    mean, standard_error = estimate = evaluator.evaluate(model)
+    exact = isinstance(evaluator, ExactEvaluator) and standard_error == 0
     how = "exactly" if exact else f"± {standard_error:,.1f}, by episodes"
-    said = f"return of an episode: {mean:,.1f} ({how}), score {scaled(measure, mean):.2f}"
+    said = f"return of an episode: {mean:,.1f} ({how}), score {scaled(evaluator, mean):.2f}"
     console.print(f"{preset.name} on {choice.label}: {said}", highlight=False)
-    if not exact or measure.how != "computed exactly":
-        said = f"the return is {how_found(measure, worth)}"
+    if not exact or evaluator.how != "computed exactly":
+        said = f"the return is {how_found(evaluator, estimate)}"
         console.print(said, markup=False, highlight=False, soft_wrap=True)
     said = f"saved to {path}" if saves else f"not saved: {preset.path} has no method save"
     if saves and not _says_its_class(kind):

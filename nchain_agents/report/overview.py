@@ -8,7 +8,7 @@ from typing import Any
 import gymnasium as gym
 from matplotlib.ticker import EngFormatter
 
-from nchain_agents.evaluation import ExactYardstick
+from nchain_agents.evaluation import ExactEvaluator
 from nchain_agents.report.table import Table
 from nchain_agents.study.comparison import TELLING_SEEDS, Comparison
 from nchain_agents.study.environments import EnvChoice
@@ -82,7 +82,7 @@ def remarks(comparison: Comparison, env: EnvChoice) -> list[str]:
         found.append(
             f"an episode is cut off after {limit:,} steps: {env.id} has no time limit of its own"
         )
-    if isinstance(comparison.yardsticks[env.label], ExactYardstick):
+    if isinstance(comparison.evaluators[env.label], ExactEvaluator):
         recurrent = [
             results.agent
             for results in comparison.of_env(env)

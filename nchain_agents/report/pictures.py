@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from nchain_agents.evaluation import ExactYardstick
+from nchain_agents.evaluation import ExactEvaluator
 from nchain_agents.files import whole_file
 from nchain_agents.study.comparison import Comparison, Results
 from nchain_agents.study.environments import EnvChoice
@@ -168,13 +168,13 @@ def crowded(optimal: FloatArray) -> bool:
 
 def _draw_curves(axes: Axes, comparison: Comparison, env: EnvChoice, measure: Measure) -> list[str]:
     """Draw the curves and return what they show; nothing if no agent has the measure."""
-    yardstick = comparison.yardsticks[env.label]
+    evaluator = comparison.evaluators[env.label]
     said = []
     if measure is RETURN:
-        best = "optimal" if isinstance(yardstick, ExactYardstick) else "solved"
+        best = "optimal" if isinstance(evaluator, ExactEvaluator) else "solved"
         for name, level, line in (
-            (best, yardstick.optimal, "--"),
-            ("random", yardstick.random, ":"),
+            (best, evaluator.optimal, "--"),
+            ("random", evaluator.random, ":"),
         ):
             if not np.isnan(level):
                 _draw_level(axes, name, level, line)

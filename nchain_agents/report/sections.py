@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from nchain_agents.evaluation import ExactYardstick
+from nchain_agents.evaluation import ExactEvaluator
 from nchain_agents.report import pictures, policies
 from nchain_agents.report.overview import HEADER, number, remarks, return_digits
 from nchain_agents.report.svg import inline
@@ -183,8 +183,8 @@ class Section:
     @property
     def checked(self) -> bool:
         """Whether the model was checked by steps, as it is not known to be what is sampled."""
-        yardstick = self._comparison.yardsticks[self.label]
-        return isinstance(yardstick, ExactYardstick) and yardstick.checked > 0
+        evaluator = self._comparison.evaluators[self.label]
+        return isinstance(evaluator, ExactEvaluator) and evaluator.checked > 0
 
     @cached_property
     def is_chain(self) -> bool:
@@ -201,8 +201,8 @@ class Section:
 
     @property
     def _mdp(self) -> Any:
-        yardstick = self._comparison.yardsticks[self.label]
-        return yardstick.mdp if isinstance(yardstick, ExactYardstick) else None
+        evaluator = self._comparison.evaluators[self.label]
+        return evaluator.mdp if isinstance(evaluator, ExactEvaluator) else None
 
     @property
     def _state_by_state(self) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nchain_agents.evaluation import ExactYardstick, Yardstick, yardstick
+from nchain_agents.evaluation import Evaluator, ExactEvaluator, evaluator_of
 from nchain_agents.study.environments import EnvChoice
 from nchain_agents.study.plan import RunKey, Study
 from nchain_agents.study.run import Run
@@ -121,9 +121,9 @@ class Comparison:
         ]
 
     @cached_property
-    def yardsticks(self) -> dict[str, Yardstick]:
+    def evaluators(self) -> dict[str, Evaluator]:
         """What each environment's policies are measured against, by its label."""
-        return {env.label: yardstick(env.make(), self.study.episodes) for env in self.study.envs}
+        return {env.label: evaluator_of(env.make(), self.study.episodes) for env in self.study.envs}
 
     def of_env(self, env: EnvChoice) -> list[Results]:
         """Return the runs in one environment that did not fail, agent by agent."""
@@ -175,12 +175,12 @@ class Comparison:
         return found if all(found) and np.isfinite(np.concatenate(found)).all() else []
 
     def _summary_of(self, env: EnvChoice, rng: np.random.Generator) -> dict[str, Any]:
-        measure = self.yardsticks[env.label]
+        measure = self.evaluators[env.label]
         agents = [results for results in self.of_env(env) if results.runs]
         return {
             "env": env.id,
             "parameters": env.parameters,
-            "exact": isinstance(measure, ExactYardstick),
+            "exact": isinstance(measure, ExactEvaluator),
             "how": measure.how,
             "optimal_return": _known(measure.optimal),
             "random_return": measure.random,

@@ -14,7 +14,7 @@ from nchain_agents.presets import Preset, presets_for
 from nchain_agents.study.environments import EnvChoice, environments, parsed, together
 from nchain_env.checks import count, fits, instance, integer, whole_steps
 
-# How often each learner is looked at.
+# How often each learner is evaluated.
 CHECKPOINTS = 20
 
 # What a run that is to be made takes at the least, in bytes.

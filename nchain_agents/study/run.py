@@ -1,4 +1,4 @@
-"""One run: an agent learning with one seed, looked at as it goes."""
+"""One run: an agent learning with one seed, evaluated at checkpoints."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from nchain_agents.agent import Agent
 from nchain_agents.callbacks import EveryNTimesteps
 from nchain_agents.deep import fast_cpu
 from nchain_agents.evaluation import (
-    ExactYardstick,
+    ExactEvaluator,
+    evaluator_of,
     greedy_policy,
     scaled,
-    yardstick,
 )
 from nchain_agents.quiet import import_quietly
 from nchain_agents.study.environments import EnvChoice
@@ -97,8 +97,8 @@ class Run:
         return cls(**data)
 
 
-class Judge:
-    """Knows an environment's exact answers, where it has any.
+class CheckpointEvaluator:
+    """Evaluates learners at checkpoints, with the exact answers of the environment if it has any.
 
     Args:
         env: The choice of environment.
@@ -106,19 +106,19 @@ class Judge:
     """
 
     def __init__(self, env: EnvChoice, episodes: int) -> None:
-        self.yardstick = yardstick(env.make(), episodes)
+        self.evaluator = evaluator_of(env.make(), episodes)
         self._returns: dict[bytes, float] = {}
         self._answers: dict[float, tuple[FloatArray, float]] = {}
 
     @property
-    def exact(self) -> ExactYardstick | None:
-        """The exact yardstick, None where there is none."""
-        return self.yardstick if isinstance(self.yardstick, ExactYardstick) else None
+    def exact(self) -> ExactEvaluator | None:
+        """The exact evaluator, None where there is none."""
+        return self.evaluator if isinstance(self.evaluator, ExactEvaluator) else None
 
-    def look(
+    def checkpoint(
         self, model: Any, step: int, reward: float, episodes: int, earned: float
     ) -> Checkpoint:
-        """Return how a learner does.
+        """Return the state of the learning.
 
         Args:
             model: The learner.
@@ -134,7 +134,7 @@ class Judge:
         q_error, optimal = float("nan"), None
         policy = self.policy(model)
         if self.exact is None or policy is None:
-            mean, standard_error = self.yardstick.worth(model)
+            mean, standard_error = self.evaluator.evaluate(model)
         else:
             key = policy.tobytes()
             if key not in self._returns:  # few policies come up, and often
@@ -152,9 +152,9 @@ class Judge:
             step=step,
             expected_return=mean,
             standard_error=standard_error,
-            score=scaled(self.yardstick, mean),
+            score=scaled(self.evaluator, mean),
             reward_per_step=reward / step,
-            regret=episodes * self.yardstick.optimal - earned,
+            regret=episodes * self.evaluator.optimal - earned,
             q_error=q_error,
             optimal=optimal,
         )
@@ -173,17 +173,17 @@ class Judge:
 
 
 class _Observer(gym.Wrapper[Any, Any, Any, Any]):
-    """Looks at a learner from the environment's side, so it need not know what learns."""
+    """Counts the steps and the rewards of a learner that need not be one of ours."""
 
-    def __init__(self, env: gym.Env[Any, Any], look: Any, interval: int) -> None:
+    def __init__(self, env: gym.Env[Any, Any], record: Any, interval: int) -> None:
         super().__init__(env)
-        self._look, self._interval = look, interval
+        self._record, self._interval = record, interval
         self.steps = 0
         self.reward = self.earned = self._episode_return = 0.0
         self.episodes = 0
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        """Step, count, and look every `interval` steps."""
+        """Step, count, and record every `interval` steps."""
         result = super().step(action)
         self.steps += 1
         self.reward += float(result[1])
@@ -193,28 +193,28 @@ class _Observer(gym.Wrapper[Any, Any, Any, Any]):
             self.earned += self._episode_return
             self._episode_return = 0.0
         if self.steps % self._interval == 0:
-            self._look()
+            self._record()
         return result
 
 
 def train(task: Task) -> Run:
     """Make one run; whatever goes wrong in it becomes its failure."""
-    looks: list[Checkpoint] = []
+    checkpoints: list[Checkpoint] = []
     policy = q = failure = gamma = traceback = None
     evaluating = 0.0
     start = time.perf_counter()
     try:
         import_quietly(task.agent.requires)
-        judge = _judge(task.env, task.episodes)
+        evaluator = _checkpoint_evaluator(task.env, task.episodes)
         interval = max(1, task.steps // CHECKPOINTS)
         start = time.perf_counter()
 
-        def look(*counted: Any) -> None:
+        def record(*counted: Any) -> None:
             nonlocal evaluating
             begin = time.perf_counter()
-            if looks and looks[-1].step == counted[0]:  # the last word on a step counts
-                looks.pop()
-            looks.append(judge.look(model, *counted))
+            if checkpoints and checkpoints[-1].step == counted[0]:  # the last word on a step counts
+                checkpoints.pop()
+            checkpoints.append(evaluator.checkpoint(model, *counted))
             evaluating += time.perf_counter() - begin
 
         env = task.env.make()
@@ -225,38 +225,40 @@ def train(task: Task) -> Run:
             model = task.agent.make(env, task.seed)
             ours = model
 
-            def look_at_ours(agent: Agent) -> None:
+            def record_ours(agent: Agent) -> None:
                 returns = agent.episode_returns
-                look(agent.num_timesteps, agent.total_reward, len(returns), float(np.sum(returns)))
+                record(
+                    agent.num_timesteps, agent.total_reward, len(returns), float(np.sum(returns))
+                )
 
-            ours.learn(task.steps, EveryNTimesteps(interval, look_at_ours))
+            ours.learn(task.steps, EveryNTimesteps(interval, record_ours))
         else:
 
-            def look_at_any() -> None:
-                look(observer.steps, observer.reward, observer.episodes, observer.earned)
+            def record_any() -> None:
+                record(observer.steps, observer.reward, observer.episodes, observer.earned)
 
-            observer = _Observer(env, look_at_any, interval)
+            observer = _Observer(env, record_any, interval)
             model = task.agent.make(observer, task.seed)
             model.learn(total_timesteps=task.steps)
             if observer.steps == 0:
                 raise ValueError("learn took no step in the environment it was given")
-            look_at_any()
+            record_any()
         gamma = _gamma(model)
-        actions = judge.policy(model)
-        if judge.exact is not None and actions is not None:
+        actions = evaluator.policy(model)
+        if evaluator.exact is not None and actions is not None:
             policy = actions.tolist()
-            values = _table(model, judge.exact.mdp.num_states)
+            values = _table(model, evaluator.exact.mdp.num_states)
             q = values.tolist() if values is not None and values.size <= _TABLE else None
         env.close()
     except Exception as error:
         ended = Failure.of(error)
         failure, traceback = ended.reason, ended.traceback
     seconds = time.perf_counter() - start - evaluating
-    return Run(task.key, tuple(looks), policy, q, failure, seconds, gamma, traceback)
+    return Run(task.key, tuple(checkpoints), policy, q, failure, seconds, gamma, traceback)
 
 
-# What a judge worked out serves the next run, too.
-_judge = lru_cache(maxsize=8)(Judge)
+# What an evaluator worked out serves the next run, too.
+_checkpoint_evaluator = lru_cache(maxsize=8)(CheckpointEvaluator)
 
 
 def _gamma(model: Any) -> float | None:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from nchain_agents import QLearning, score
-from nchain_agents.evaluation import EpisodeYardstick, time_limit, yardstick
+from nchain_agents.evaluation import EpisodeEvaluator, evaluator_of, time_limit
 from nchain_env import NChainEnv
 
 
@@ -63,16 +63,16 @@ class Backing:
 
 
 def test_without_a_model_episodes_are_played_and_the_reward_threshold_scores_100() -> None:
-    measure = yardstick(gym.make("CartPole-v1"), episodes=50)
-    assert isinstance(measure, EpisodeYardstick)
+    measure = evaluator_of(gym.make("CartPole-v1"), episodes=50)
+    assert isinstance(measure, EpisodeEvaluator)
     assert measure.optimal == 475.0
     # a random policy keeps it up for some 22 steps
     assert 18 < measure.random < 27
-    good, bad = measure.worth(Leaning()), measure.worth(Backing())
+    good, bad = measure.evaluate(Leaning()), measure.evaluate(Backing())
     assert good.mean > 200
     assert 8 <= bad.mean <= 11
     assert 0 < bad.standard_error < 0.3
-    assert measure.worth(Backing()) == bad  # the same episodes again
+    assert measure.evaluate(Backing()) == bad  # the same episodes again
     expected = 100 * (bad.mean - measure.random) / (475 - measure.random)
     assert score(Backing(), "CartPole-v1", episodes=50) == pytest.approx(expected)
 
@@ -93,7 +93,7 @@ def test_the_standard_error_is_that_of_the_mean() -> None:
             return 0, next(self.rewards), True, False, {}
 
     # mean 4; deviations -3, -2, 2, 3: variance 26 / 3, over 4 episodes
-    worth = EpisodeYardstick(Drawn(), 4).worth(Fixed(1))
+    worth = EpisodeEvaluator(Drawn(), 4).evaluate(Fixed(1))
     assert worth == pytest.approx((4.0, (26 / 3 / 4) ** 0.5))
 
 
@@ -139,12 +139,12 @@ class Endless(gym.Env[Any, Any]):
 
 def test_episodes_without_a_time_limit_do_not_go_on_for_ever() -> None:
     with pytest.raises(ValueError, match=r"time limit, .* an episode went on for 100,000 steps"):
-        EpisodeYardstick(Endless(), 2).worth(Fixed(1, 1))
+        EpisodeEvaluator(Endless(), 2).evaluate(Fixed(1, 1))
     env = Endless()
     env.spec = gym.envs.registration.EnvSpec("Endless-v0", max_episode_steps=40)
-    assert EpisodeYardstick(env, 2).worth(Fixed(1, 1)) == (40.0, 0.0)
+    assert EpisodeEvaluator(env, 2).evaluate(Fixed(1, 1)) == (40.0, 0.0)
     env.spec = gym.envs.registration.EnvSpec("CliffWalking-v1")  # as the presets have it
-    assert EpisodeYardstick(env, 2).worth(Fixed(1, 1)) == (200.0, 0.0)
+    assert EpisodeEvaluator(env, 2).evaluate(Fixed(1, 1)) == (200.0, 0.0)
 
 
 def test_sb3_evaluates_our_agents() -> None:

@@ -13,7 +13,7 @@ from gymnasium.envs.toy_text import FrozenLakeEnv
 from gymnasium.wrappers import RecordEpisodeStatistics, TimeLimit, TransformReward
 
 from nchain_agents import QLearning, score
-from nchain_agents.evaluation import EpisodeYardstick, ExactYardstick, yardstick
+from nchain_agents.evaluation import EpisodeEvaluator, ExactEvaluator, evaluator_of
 from nchain_agents.model_check import LEVEL, _evidence, check_model
 from nchain_env import NChainEnv, TabularMDP, chain_mdp
 from nchain_env.planning import optimal_return, policy_return
@@ -64,8 +64,8 @@ def limited(env: gym.Env[Any, Any], steps: int = 100) -> gym.Env[Any, Any]:
 
 def test_an_own_environment_that_does_what_its_table_says_is_scored_on_it() -> None:
     mdp = random_process(1)
-    measure = yardstick(limited(Own(mdp)))
-    assert isinstance(measure, ExactYardstick)
+    measure = evaluator_of(limited(Own(mdp)))
+    assert isinstance(measure, ExactEvaluator)
     assert measure.checked >= 2_000
     assert measure.how == "computed exactly on the model, with which 2,000 steps agreed"
     assert measure.optimal == optimal_return(mdp, 100)
@@ -201,9 +201,11 @@ def test_a_shaped_lake_is_learned_and_scored_on_its_shaped_rewards(how: str) -> 
             earned = score(WAY, make(), episodes=10)
         assert "estimated by 10 episodes" in str(said[0].message)
         assert str(said[0].filename) == __file__
-        measure = EpisodeYardstick(make(), 10)
-        assert measure.worth(WAY).mean == pytest.approx(5 - 0.06)
-        assert earned == 100 * (measure.worth(WAY).mean - measure.random) / (0.7 - measure.random)
+        measure = EpisodeEvaluator(make(), 10)
+        assert measure.evaluate(WAY).mean == pytest.approx(5 - 0.06)
+        assert earned == 100 * (measure.evaluate(WAY).mean - measure.random) / (
+            0.7 - measure.random
+        )
         with pytest.warns(UserWarning, match="does not describe it"):
             assert score(agent, make(), episodes=10) == pytest.approx(earned)
     finally:
@@ -219,10 +221,10 @@ def test_where_neither_the_table_nor_a_threshold_helps_the_error_says_why() -> N
     forward = Always(0, 0, 0, 0, 0)
     with pytest.raises(ValueError, match="or a reward threshold; its model does not describe it"):
         score(forward, limited(Taxed(), 1000))
-    measure = yardstick(limited(Taxed(), 1000), episodes=20)
-    assert isinstance(measure, EpisodeYardstick)
+    measure = evaluator_of(limited(Taxed(), 1000), episodes=20)
+    assert isinstance(measure, EpisodeEvaluator)
     # 5 less in each of 1,000 steps than the 3663.69 of always forward
-    mean, standard_error = measure.worth(forward)
+    mean, standard_error = measure.evaluate(forward)
     assert abs(mean - (3663.69 - 5000)) < 5 * standard_error
 
 
@@ -255,7 +257,7 @@ def test_a_check_leaves_the_environment_where_it_was() -> None:
     env.step(2)
     model: Any = env.unwrapped
     before = model.s, model.np_random.bit_generator.state
-    assert isinstance(yardstick(env), ExactYardstick)
+    assert isinstance(evaluator_of(env), ExactEvaluator)
     assert (model.s, model.np_random.bit_generator.state) == before
     assert env.episode_count == 0
 
@@ -271,9 +273,9 @@ def test_what_was_changed_in_the_instance_is_what_is_checked() -> None:
     gym.register("Bonus-v0", as_given(Bonus), max_episode_steps=100)
     try:
         env = gym.make("Bonus-v0")
-        assert isinstance(yardstick(env), ExactYardstick)
+        assert isinstance(evaluator_of(env), ExactEvaluator)
         env.unwrapped.bonus = 1.0  # type: ignore[attr-defined]
-        assert isinstance(yardstick(env), EpisodeYardstick)
+        assert isinstance(evaluator_of(env), EpisodeEvaluator)
     finally:
         del gym.registry["Bonus-v0"]
 
@@ -322,8 +324,8 @@ def test_a_model_without_a_start_distribution_is_not_used() -> None:
             super().__init__(MDP)
             del self.initial_state_distrib
 
-    measure = yardstick(limited(Half()), 2)
-    assert isinstance(measure, EpisodeYardstick)
+    measure = evaluator_of(limited(Half()), 2)
+    assert isinstance(measure, EpisodeEvaluator)
     assert "its model cannot be read" in measure.how
     assert "Half has no `initial_state_distrib`" in measure.how
 
@@ -331,7 +333,7 @@ def test_a_model_without_a_start_distribution_is_not_used() -> None:
 def test_a_checked_table_gives_its_own_returns() -> None:
     mdp = random_process(3)
     policy = Always(0, 1, 2, 0, 1, 2)
-    measure = yardstick(limited(Own(mdp), 30))
-    assert measure.worth(policy) == (policy_return(mdp, policy.actions, 30), 0.0)
-    estimate = EpisodeYardstick(limited(Own(mdp), 30), 400).worth(policy)
-    assert abs(estimate.mean - measure.worth(policy).mean) < 5 * estimate.standard_error
+    measure = evaluator_of(limited(Own(mdp), 30))
+    assert measure.evaluate(policy) == (policy_return(mdp, policy.actions, 30), 0.0)
+    estimate = EpisodeEvaluator(limited(Own(mdp), 30), 400).evaluate(policy)
+    assert abs(estimate.mean - measure.evaluate(policy).mean) < 5 * estimate.standard_error

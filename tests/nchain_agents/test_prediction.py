@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nchain_agents import compare, score
-from nchain_agents.evaluation import EpisodeYardstick, ExactYardstick, yardstick
+from nchain_agents.evaluation import EpisodeEvaluator, ExactEvaluator, evaluator_of
 from nchain_agents.prediction import greedy_policy
 from nchain_env import NChainEnv, chain_mdp
 from nchain_env.planning import policy_return
@@ -120,17 +120,17 @@ def worth_by_time(forward: Any, horizon: int = 1000) -> float:
 
 
 def test_the_state_of_a_recurrent_policy_is_carried_through_an_episode() -> None:
-    measure = yardstick(gym.make("NChain-v0"), episodes=100)
+    measure = evaluator_of(gym.make("NChain-v0"), episodes=100)
     assert greedy_policy(Remembering(), 5) is None
     for model, forward in (
         (Remembering(), lambda step: step > 0),
         (Counting(2), lambda step: step % 2 != 0),
         (Counting(7), lambda step: step % 7 != 0),
     ):
-        mean, standard_error = measure.worth(model)
+        mean, standard_error = measure.evaluate(model)
         assert 0 < standard_error < 50
         assert abs(mean - worth_by_time(forward)) < 5 * standard_error
-        assert measure.worth(model) == (mean, standard_error)  # the same episodes again
+        assert measure.evaluate(model) == (mean, standard_error)  # the same episodes again
     assert score(Remembering(), "NChain-v0") > 95
     # of a policy without memory it is known exactly
     assert worth_by_time(lambda step: True) == pytest.approx(
@@ -148,8 +148,8 @@ def test_it_is_played_as_sb3_plays_it() -> None:
         theirs, _ = evaluation.evaluate_policy(
             model, env, n_eval_episodes=30, return_episode_rewards=True, warn=False
         )
-        played = EpisodeYardstick(gym.make("NChain-v0", max_episode_steps=100), 30).worth(model)
-        on_table = yardstick(gym.make("NChain-v0", max_episode_steps=100), 400).worth(model)
+        played = EpisodeEvaluator(gym.make("NChain-v0", max_episode_steps=100), 30).evaluate(model)
+        on_table = evaluator_of(gym.make("NChain-v0", max_episode_steps=100), 400).evaluate(model)
         # evaluate_policy resets once more, unseeded, at the start: other draws, the same law
         error = np.hypot(played.standard_error, np.std(theirs) / np.sqrt(30))
         assert abs(np.mean(theirs) - played.mean) < 5 * error
@@ -178,7 +178,7 @@ class Balancing:
 
 def test_episodes_hand_the_state_back_and_say_where_one_starts() -> None:
     model = Balancing()
-    worth = EpisodeYardstick(gym.make("CartPole-v1"), 5).worth(model)
+    worth = EpisodeEvaluator(gym.make("CartPole-v1"), 5).evaluate(model)
     assert worth.mean > 100  # without the angle before it falls after some 40 steps
     assert sum(model.starts) == 1 + 5  # the first question is whether it remembers
     assert len(model.starts) == 1 + worth.mean * 5
@@ -263,9 +263,9 @@ def test_sb3_contribs_recurrent_ppo_is_worth_what_sb3_says() -> None:
     model = contrib.RecurrentPPO(
         "MlpLstmPolicy", env, seed=1, n_steps=64, learning_rate=1e-3, device="cpu", gamma=0.95
     ).learn(1_024)
-    measure = yardstick(gym.make("NChain-v0", max_episode_steps=50), episodes=100)
-    assert isinstance(measure, ExactYardstick)
-    ours = measure.worth(model)
+    measure = evaluator_of(gym.make("NChain-v0", max_episode_steps=50), episodes=100)
+    assert isinstance(measure, ExactEvaluator)
+    ours = measure.evaluate(model)
     theirs, _ = evaluation.evaluate_policy(
         model,
         gym.make("NChain-v0", max_episode_steps=50),
@@ -275,6 +275,6 @@ def test_sb3_contribs_recurrent_ppo_is_worth_what_sb3_says() -> None:
     )
     error = np.hypot(ours.standard_error, np.std(theirs) / np.sqrt(50))
     assert abs(ours.mean - np.mean(theirs)) < 5 * error
-    played = EpisodeYardstick(gym.wrappers.TimeLimit(NChainEnv(), 50), 50).worth(model)
+    played = EpisodeEvaluator(gym.wrappers.TimeLimit(NChainEnv(), 50), 50).evaluate(model)
     error = np.hypot(ours.standard_error, played.standard_error)
     assert abs(ours.mean - played.mean) < 5 * error

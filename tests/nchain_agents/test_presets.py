@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nchain_agents import learn_many
-from nchain_agents.evaluation import ExactYardstick, scaled, yardstick
+from nchain_agents.evaluation import ExactEvaluator, evaluator_of, scaled
 from nchain_agents.presets import Preset, problem, problem_names
 from nchain_agents.study.environments import EnvChoice
 from nchain_agents.study.plan import Task
@@ -90,16 +90,16 @@ def test_the_presets_for_toy_text_learn_in_the_median_of_20_seeds(name: str, lea
         for seed in range(20)
     ]
     learn_many(agents, task.steps)
-    exact = yardstick(gym.make(task.env, **task.parameters))
-    scores = [scaled(exact, exact.worth(agent).mean) for agent in agents]
+    exact = evaluator_of(gym.make(task.env, **task.parameters))
+    scores = [scaled(exact, exact.evaluate(agent).mean) for agent in agents]
     assert np.median(scores) >= least
 
 
 def test_no_change_of_one_action_improves_the_best_stationary_policy_of_the_large_lake() -> None:
     from nchain_env.planning import policy_iteration
 
-    exact = yardstick(gym.make("FrozenLake8x8-v1"))
-    assert isinstance(exact, ExactYardstick)
+    exact = evaluator_of(gym.make("FrozenLake8x8-v1"))
+    assert isinstance(exact, ExactEvaluator)
     policy, _ = policy_iteration(exact.mdp, 0.994)
     best = scaled(exact, exact.policy_return(policy))
     assert best == pytest.approx(97.84, abs=0.01)
