@@ -142,14 +142,14 @@ class _Explorer:
         """Return what to do next."""
         if self._steps % _PLAN_EVERY == 0:
             for _ in range(_SWEEPS):
-                self._value = self._worth(slice(None)).max(axis=-1)
+                self._value = self._action_values(slice(None)).max(axis=-1)
         self._steps += 1
-        action = int(self._worth(state).argmax())
+        action = int(self._action_values(state).argmax())
         self._tried[state, action] += 1
         self._bonus[state, action] = 1.0 / (1.0 + self._tried[state, action]) ** 2
         return action
 
-    def _worth(self, state: Any) -> FloatArray:
+    def _action_values(self, state: Any) -> FloatArray:
         mdp, value = self._mdp, self._value
         # after the end of an episode it goes on from a start
         restart = value @ mdp.initial

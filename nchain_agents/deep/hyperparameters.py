@@ -236,9 +236,10 @@ def taking(
 def documented(text: str | None) -> str:
     """Return a docstring of what takes the `Arguments`, with them, before what it raises."""
     text, raises = inspect.cleandoc(text or "").split("Raises:")
+    docs = {each.name: each.metadata["doc"] for each in fields(Arguments)}
     lines = [
         line
-        for each in (fields(Arguments)[-4], *fields(Arguments)[:-4], *fields(Arguments)[-3:])
-        for line in wrap(f"{each.name}: {each.metadata['doc']}", 94, subsequent_indent="    ")
+        for name in inspect.signature(Arguments).parameters
+        for line in wrap(f"{name}: {docs[name]}", 94, subsequent_indent="    ")
     ]
     return f"{text}Args:\n{indent(chr(10).join(lines), '    ')}\n\nRaises:{raises}"

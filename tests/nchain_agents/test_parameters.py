@@ -12,16 +12,13 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+from table_learners import AGENTS as TABLE_AGENTS
 
 import nchain_agents
 from nchain_agents import (
-    DoubleQLearning,
     EveryNTimesteps,
-    ExpectedSarsa,
     PosteriorSampling,
     QLearning,
-    RewardSum,
-    Sarsa,
     StopAfterEpisodes,
     StopAtConvergence,
     learn_many,
@@ -29,8 +26,6 @@ from nchain_agents import (
 )
 from nchain_agents.presets import named, presets_for, problem
 from nchain_agents.schedules import epsilon_schedule
-
-TABLE_AGENTS = (RewardSum, QLearning, Sarsa, ExpectedSarsa, DoubleQLearning, PosteriorSampling)
 
 # Each kind of value that a program may pass by mistake, and the ends of what numbers can hold.
 ODD: tuple[Any, ...] = (
