@@ -1,4 +1,4 @@
-"""`nchain_agents.compare`: a whole study in one call, and its report."""
+"""`compare` and `compare_file`: a whole study in one call, and its report."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any
 
 from nchain_agents.presets import Preset
 from nchain_agents.report import outputs
+from nchain_agents.study import study_file
 from nchain_agents.study.comparison import Comparison
 from nchain_agents.study.conduct import conduct
-from nchain_agents.study.plan import plan
+from nchain_agents.study.plan import Study, plan
 from nchain_agents.study.pool import Pool
 from nchain_env.checks import instance
 
@@ -47,9 +48,10 @@ def compare(
         seeds: How many seeds each agent learns with in each environment.
         steps: How many steps each learns for.
         episodes: How many episodes an evaluation plays where there is no exact answer.
-        out: The folder that keeps the runs as they finish, and gets `results.csv`, `timing.csv`,
-            `summary.json`, `learning_curves.png` and `report.html`. Called again with the same
-            arguments it makes only the runs that are missing or have failed. None keeps nothing.
+        out: The folder that keeps the runs as they finish, and gets `study.toml`, `results.csv`,
+            `timing.csv`, `summary.json`, `learning_curves.png` and `report.html`. Called again with
+            the same arguments it makes only the runs that are missing or have failed. None keeps
+            nothing.
         resume: Agents, environments or seeds may be added to those of the folder.
         jobs: How many runs at a time; 0: as many as there are cores.
         scheduler: The address of a Dask scheduler, tcp://HOST:PORT, whose workers make the runs;
@@ -65,12 +67,12 @@ def compare(
         A run that fails is among these, and ends nothing else.
 
     Raises:
-        ValueError: A parameter is not allowed, or the folder has the runs of another study.
+        ValueError: A parameter is not allowed or cannot be written to `study.toml`, or the folder
+            has the runs of another study.
         OSError: A file cannot be written; the finished runs are kept.
         ModuleNotFoundError: There is a scheduler, and distributed is not installed.
         TimeoutError: The cluster could not be used for `cluster_timeout` seconds.
     """
-    instance("out", out, (str, PathLike, type(None)), "a path or None")
     pool = Pool(jobs, time_limit, scheduler, cluster_timeout)
     study = plan(
         agents,
@@ -81,6 +83,50 @@ def compare(
         steps=steps,
         episodes=episodes,
     )
+    return _compared(study, pool, out, resume, progress_bar)
+
+
+def compare_file(
+    path: Path | str,
+    *,
+    out: Path | str | None = None,
+    resume: bool = False,
+    jobs: int = 0,
+    scheduler: str | None = None,
+    cluster_timeout: float = 600.0,
+    time_limit: float | None = None,
+    progress_bar: bool = False,
+) -> Comparison:
+    """Make the study that a file describes, as `study.toml` in the folder of a study does.
+
+    Args:
+        path: The file: it says agents, environments, seeds, steps and episodes.
+        out: This and the other arguments are as `compare` has them.
+        resume: See `compare`.
+        jobs: See `compare`.
+        scheduler: See `compare`.
+        cluster_timeout: See `compare`.
+        time_limit: See `compare`.
+        progress_bar: See `compare`.
+
+    Returns:
+        The comparison, as `compare` returns it.
+
+    Raises:
+        ValueError: The file does not describe a study that can be made here; also as `compare`.
+        OSError: The file cannot be read; also as `compare`.
+        ModuleNotFoundError: As `compare`.
+        TimeoutError: As `compare`.
+    """
+    instance("path", path, (str, PathLike), "the path of a study file")
+    pool = Pool(jobs, time_limit, scheduler, cluster_timeout)
+    return _compared(study_file.read(Path(path)), pool, out, resume, progress_bar)
+
+
+def _compared(
+    study: Study, pool: Pool, out: Path | str | None, resume: bool, progress_bar: bool
+) -> Comparison:
+    instance("out", out, (str, PathLike, type(None)), "a path or None")
     folder = None if out is None else Path(out)
     comparison = conduct(study, pool, folder, resume, progress_bar)
     if folder is not None:

@@ -20,6 +20,7 @@ HOMES = {
     "StopAfterEpisodes": "nchain_agents.callbacks",
     "StopAtConvergence": "nchain_agents.callbacks",
     "compare": "nchain_agents.comparing",
+    "compare_file": "nchain_agents.comparing",
     "learn_many": "nchain_agents.batch",
     "load": "nchain_agents.agent",
     "score": "nchain_agents.evaluation",

@@ -11,17 +11,27 @@ import sys
 from importlib.util import find_spec
 
 
-def keras_backend() -> str | None:
+def keras_backend(required: str | None = None) -> str | None:
     """Return the backend: KERAS_BACKEND, else JAX where it is installed, else TensorFlow.
 
     None where Keras, or any backend for it, is not installed.
 
+    Args:
+        required: The backend that a study file names: KERAS_BACKEND must not name another one.
+
     Raises:
-        ValueError: KERAS_BACKEND names one on which KerasDQN does not run, or that is not there.
+        ValueError: KERAS_BACKEND, or a study file, names a backend on which KerasDQN does not run,
+            or one that is not installed.
     """
-    chosen = os.environ.get("KERAS_BACKEND")
+    given = os.environ.get("KERAS_BACKEND")
+    if required and given and given != required:
+        raise ValueError(
+            f"KERAS_BACKEND must be {required!r} or unset, as keras_backend is, got {given!r}"
+        )
+    chosen = required or given
     if chosen and (chosen not in ("jax", "tensorflow") or find_spec(chosen) is None):
-        raise ValueError(f"KERAS_BACKEND must be 'jax' or 'tensorflow', installed, got {chosen!r}")
+        name = "keras_backend" if required else "KERAS_BACKEND"
+        raise ValueError(f"{name} must be 'jax' or 'tensorflow', installed, got {chosen!r}")
     there = [name for name in ("jax", "tensorflow") if find_spec(name) is not None]
     if find_spec("keras") is None or not there:
         return None

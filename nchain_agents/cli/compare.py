@@ -3,17 +3,44 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from nchain_agents.cli.options import EnvOption, key_values
 
+if TYPE_CHECKING:
+    from nchain_agents.study.comparison import Comparison
+
+# What a study file says.
+_STUDY_OPTIONS = (
+    "agents",
+    "env",
+    "n",
+    "slip",
+    "small",
+    "large",
+    "sweep",
+    "seeds",
+    "steps",
+    "episodes",
+)
+
 
 def compare(
     context: typer.Context,
+    study: Annotated[
+        str | None,
+        typer.Argument(
+            help="A study file, like the study.toml that every study leaves in its folder. It says"
+            " what is compared, in place of the options for that.",
+            show_default=False,
+        ),
+    ] = None,
     agents: Annotated[
         str | None,
         typer.Option(
@@ -75,25 +102,31 @@ def compare(
 
     A run that fails is reported and ends nothing else; the exit code is then 1.
     """
-    chain = {"n": n, "slip": slip, "small": small, "large": large}
-    names = None if agents is None else [name.strip() for name in agents.split(",")]
     # of `--sweep n=5,10 slip=0,0.2` the option itself takes one word only
-    if context.args and not sweep:
-        raise ValueError(f"compare takes options only, got {context.args[0]!r}")
-    swept = key_values("sweep", [*(sweep or []), *context.args])
+    words = ([] if study is None else [study]) + context.args
+    swept = [*(sweep or []), *(word for word in words if sweep and "=" in word)]
+    file = _study_file(context, [word for word in words if word not in swept])
 
-    from nchain_agents.comparing import compare as run
+    from nchain_agents import comparing
     from nchain_agents.report import outputs
-    from nchain_agents.study import files
+    from nchain_agents.study import results, study_file
 
+    run: Callable[..., Comparison]
+    if file is not None:
+        run = partial(comparing.compare_file, file)
+    else:
+        chain = {"n": n, "slip": slip, "small": small, "large": large}
+        run = partial(
+            comparing.compare,
+            None if agents is None else [name.strip() for name in agents.split(",")],
+            env,
+            parameters={name: value for name, value in chain.items() if value is not None},
+            sweep=key_values("sweep", swept),
+            seeds=seeds,
+            steps=steps,
+            episodes=episodes,
+        )
     comparison = run(
-        names,
-        env,
-        parameters={name: value for name, value in chain.items() if value is not None},
-        sweep=swept,
-        seeds=seeds,
-        steps=steps,
-        episodes=episodes,
         out=out,
         resume=resume,
         jobs=jobs,
@@ -109,7 +142,24 @@ def compare(
     else:
         for table in outputs.tables(comparison):
             Console().print(table.rich())
-    said = f"written to {out}: {', '.join((*files.FILES, *outputs.FILES))}"
+    said = f"written to {out}: {', '.join((study_file.NAME, *results.FILES, *outputs.FILES))}"
     Console(stderr=True).print(said, markup=False, highlight=False, soft_wrap=True)
     if comparison.failures:
         raise typer.Exit(1)
+
+
+def _study_file(context: typer.Context, words: list[str]) -> Path | None:
+    """Return the study file that is given, if one is.
+
+    Raises:
+        ValueError: Other words are given, or options that say what is compared.
+    """
+    if not words:
+        return None
+    if len(words) > 1 or not words[0].endswith(".toml"):
+        raise ValueError(f"compare takes a study file and options only, got {' '.join(words)!r}")
+    for name in _STUDY_OPTIONS:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise ValueError(f"--{name} cannot be given with a study file, which says it")
+    return Path(words[0])

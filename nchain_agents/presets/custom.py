@@ -11,6 +11,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from nchain_agents import toml
 from nchain_agents.presets import Preset, named
 
 GROUP = "nchain_agents.agents"
@@ -64,51 +65,60 @@ def from_file(path: Path, known: Mapping[str, Preset]) -> list[Preset]:
     """
     text = path.read_text(encoding="utf-8")
     try:
-        entries = tomllib.loads(text)
+        entries = toml.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"agents: {path} is not TOML: {error}") from None
     if not entries:
         raise ValueError(f"agents: {path} must have a table for each agent, got none")
-    return [
-        _entry(name, entry, known, f"{path}, {_line(text, name)}")
-        for name, entry in entries.items()
-    ]
-
-
-def _entry(name: str, entry: Any, known: Mapping[str, Preset], where: str) -> Preset:
-    allowed = {"agent": str, "preset": str, "parameters": dict}
-    if not isinstance(entry, dict):
-        raise ValueError(f"agents: {where}: {name} must be a table, got {entry!r}")
-    for key, value in entry.items():
-        if key not in allowed:
-            raise ValueError(f"agents: {where}: unknown key {key!r}; known: {', '.join(allowed)}")
-        if not isinstance(value, allowed[key]):
-            raise ValueError(
-                f"agents: {where}: {key} must be a {allowed[key].__name__}, got {value!r}"
-            )
-    if ("agent" in entry) == ("preset" in entry):
-        raise ValueError(f"agents: {where}: {name} must have an agent or a preset")
-    parameters = entry.get("parameters", {})
     try:
-        if "preset" in entry:
-            (base,) = agents_of(entry["preset"], known)
-            changed = replace(
-                base,
-                name=name,
-                parameters={**base.parameters, **parameters},
-                by_name_only=False,
-                borrowed=base.borrowed and not parameters,
-            )
-            return _checked(changed)
-        return _checked(Preset(name, entry["agent"], parameters))
+        return from_tables(entries, known, text)
     except ValueError as error:
-        raise ValueError(f"agents: {where}: {str(error).removeprefix('agents: ')}") from None
+        raise ValueError(f"agents: {path}, {error}") from None
+
+
+def from_tables(tables: Mapping[str, Any], known: Mapping[str, Preset], text: str) -> list[Preset]:
+    """Return the agents of a TOML file's tables, as `from_file` describes them.
+
+    Args:
+        tables: The tables by the agents' names.
+        known: The presets by name.
+        text: What the file contains, for an error's line.
+
+    Raises:
+        ValueError: A table is not such a one; the message names the line.
+    """
+    agents = []
+    for name, entry in tables.items():
+        try:
+            agents.append(_agent(name, entry, known))
+        except ValueError as error:
+            said = str(error).removeprefix("agents: ")
+            raise ValueError(f"{_line(text, name)}: {said}") from None
+    return agents
+
+
+def _agent(name: str, entry: Any, known: Mapping[str, Preset]) -> Preset:
+    toml.check_keys(entry, {"agent": str, "preset": str, "parameters": dict}, what=name)
+    if ("agent" in entry) == ("preset" in entry):
+        raise ValueError(f"{name} must have an agent or a preset")
+    parameters = entry.get("parameters", {})
+    if "agent" in entry:
+        return _checked(Preset(name, entry["agent"], parameters))
+    (base,) = agents_of(entry["preset"], known)
+    changed = replace(
+        base,
+        name=name,
+        parameters={**base.parameters, **parameters},
+        by_name_only=False,
+        borrowed=base.borrowed and not parameters,
+    )
+    return _checked(changed)
 
 
 def _line(text: str, name: str) -> str:
-    """Say in which line of a TOML text something is defined, as nearly as can be told."""
+    """Say in which line of a TOML text an agent is defined, as nearly as can be told."""
     for number, line in enumerate(text.splitlines(), start=1):
-        start = line.strip().lstrip("[ ").replace('"', "").replace("'", "")
+        start = line.strip().lstrip("[ ").removeprefix("agents.").lstrip("\"'")
         if start.startswith(name):
             return f"line {number}"
     return "line 1"

@@ -12,7 +12,7 @@ from nchain_agents.report import pictures, tables
 from nchain_agents.report.overview import overviews
 from nchain_agents.report.sections import Section
 from nchain_agents.study.comparison import TELLING_SEEDS, Comparison
-from nchain_agents.study.recipe import AGENTS_FILE, recipe
+from nchain_agents.study.study_file import NAME, only_in_program, text_of
 
 # The colours of the pictures in the dark, in their order.
 _AT_NIGHT = (
@@ -46,7 +46,7 @@ def write_page(path: Path, comparison: Comparison) -> None:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     ).from_string(text)
-    study, again = comparison.study, recipe(comparison.study)
+    study = comparison.study
     sections = [
         Section(comparison, env, i, overview)
         for i, (env, overview) in enumerate(zip(study.envs, overviews(comparison), strict=True))
@@ -57,10 +57,9 @@ def write_page(path: Path, comparison: Comparison) -> None:
         sections=sections,
         overall=tables.overall(comparison),
         failures=tables.failures(comparison),
-        recipe=again,
-        agents_file=AGENTS_FILE,
-        versions=tables.versions(again),
-        agents=tables.agents(study),
+        study_file=NAME,
+        study_text=text_of(study),
+        only_in_program=only_in_program(study),
         days=pictures.COLOURS,
         nights=_AT_NIGHT,
         telling_seeds=TELLING_SEEDS,

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import platform
-
 from nchain_agents.report.overview import interval_text, number
 from nchain_agents.report.table import Folded, Table
 from nchain_agents.study.comparison import Comparison
-from nchain_agents.study.plan import Study
-from nchain_agents.study.recipe import Recipe
 
 
 def overall(comparison: Comparison) -> Table | None:
@@ -46,24 +41,3 @@ def failures(comparison: Comparison) -> Table | None:
     ]
     columns = ("agent", "seed", "reason", "last seen at step", "environment")
     return Table("Failed runs", columns, rows, align="left", long=columns[2:3]) if rows else None
-
-
-def versions(recipe: Recipe) -> Table:
-    """Return the versions of what took part."""
-    machine = f"{platform.system()} {platform.machine()}"
-    rows = [*recipe.versions.items(), ("system", machine)]
-    return Table("Versions", ("package", "version"), rows, align="left")
-
-
-def agents(study: Study) -> Table:
-    """Return the agents and their hyperparameters."""
-    rows = [
-        (
-            agent.name,
-            agent.path,
-            json.dumps(agent.parameters, default=str)[1:-1] or "as the class has them",
-        )
-        for agent in study.agents
-    ]
-    columns = ("agent", "class", "hyperparameters")
-    return Table("Agents and hyperparameters", columns, rows, align="left", long=columns[2:])

@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from nchain_agents.files import prepare_folder
-from nchain_agents.study import files
+from nchain_agents.files import prepare_folder, write_text
+from nchain_agents.study import results, study_file
 from nchain_agents.study.comparison import Comparison, pending
 from nchain_agents.study.plan import Study
 from nchain_agents.study.pool import Pool
@@ -30,14 +30,14 @@ def conduct(
     Args:
         study: The study.
         pool: What makes the runs.
-        out: The folder that keeps the runs as they finish, and gets `files.FILES`; None keeps
-            nothing.
+        out: The folder that keeps the runs as they finish, and gets `study.toml` and
+            `results.FILES`; None keeps nothing.
         adds: The study may have agents, environments or seeds that the runs in the folder do not
             have.
         progress_bar: Say what the study remarks, and show how many runs are finished.
 
     Raises:
-        ValueError: The folder has the runs of another study.
+        ValueError: The folder has the runs of another study, or a parameter cannot be kept.
         OSError: A file cannot be written; the finished runs are kept.
         ModuleNotFoundError: The pool has a scheduler, and distributed is not installed.
         TimeoutError: The pool's cluster could not be used.
@@ -48,17 +48,21 @@ def conduct(
     with ExitStack() as stack:
         store = None
         if out is not None:
+            text = study_file.text_of(study)
             prepare_folder(out)
             store = stack.enter_context(Store(out / "runs.sqlite", study, adds=adds))
             done = store.runs()
         left = set(pending(study, done.values()))
         tasks = [task for task in study.tasks if task.key in left]
+        # Where nothing is left to be made, the file keeps the versions that made it.
+        if out is not None and (tasks or not (out / study_file.NAME).exists()):
+            write_text(out / study_file.NAME, text)
         # The slow ones, which stand last, first: then no core waits for another at the end.
         tasks.sort(key=lambda task: -study.agents.index(task.agent))
         show = stack.enter_context(_progress(study, len(tasks), progress_bar))
         calls = [partial(train, task) for task in tasks]
-        results = stack.enter_context(closing(pool.map_unordered(calls)))
-        for i, result in results:
+        finished = stack.enter_context(closing(pool.map_unordered(calls)))
+        for i, result in finished:
             run = result if isinstance(result, Run) else Run.failed(tasks[i].key, result)
             done[run.key] = run
             if store is not None:
@@ -66,7 +70,7 @@ def conduct(
             show(run)
     comparison = Comparison.of(study, done)
     if out is not None:
-        files.write(out, comparison)
+        results.write(out, comparison)
     return comparison
 
 

@@ -131,9 +131,20 @@ def plan(
     sweep = sweep or {}
     envs = environments(env_id, together(given, parameters or {}, sweep), sweep)
     found = chosen(agents, envs)
-    remarks = (*(_left_out(envs) if agents is None else ()), *_not_tuned(found, envs))
-    backend = keras_backend() if any("keras" in agent.requires for agent in found) else None
-    return Study(found, envs, seeds, whole_steps("steps", steps), episodes, backend, remarks)
+    return Study(
+        found,
+        envs,
+        seeds,
+        whole_steps("steps", steps),
+        episodes,
+        keras_backend() if needs_keras(found) else None,
+        (*(_left_out(envs) if agents is None else ()), *not_tuned(found, envs)),
+    )
+
+
+def needs_keras(agents: Iterable[Preset]) -> bool:
+    """Whether any of the agents runs on Keras."""
+    return any("keras" in agent.requires for agent in agents)
 
 
 def known_presets(envs: Sequence[EnvChoice]) -> dict[str, Preset]:
@@ -171,7 +182,7 @@ def _left_out(envs: Sequence[EnvChoice]) -> Iterator[str]:
             yield f"left out: {preset.name}, which needs {preset.install_command}"
 
 
-def _not_tuned(agents: Iterable[Preset], envs: Sequence[EnvChoice]) -> Iterator[str]:
+def not_tuned(agents: Iterable[Preset], envs: Sequence[EnvChoice]) -> Iterator[str]:
     """Say which presets were tuned for another environment than one that they learn in."""
     others = [(env.label, presets_for(env.id, env.parameters)) for env in envs[1:]]
     known = known_presets(envs)

@@ -36,7 +36,7 @@ class Store:
     """
 
     def __init__(self, path: Path, study: Study, adds: bool = False) -> None:
-        wanted = _as_json(study)
+        wanted: dict[str, Any] = json.loads(json.dumps(study.as_data()))
         self._path = path
         self._db = sqlite3.connect(path, isolation_level=None)
         try:
@@ -105,27 +105,6 @@ class Store:
         trace: TracebackType | None,
     ) -> None:
         self._db.close()
-
-
-def _as_json(study: Study) -> dict[str, Any]:
-    """Return what a study is as JSON reads it.
-
-    Raises:
-        ValueError: A parameter cannot be written as JSON; the message names it.
-    """
-    owners = {agent.name: agent.parameters for agent in study.agents}
-    owners |= {env.label: env.parameters for env in study.envs}
-    for owner, parameters in owners.items():
-        for name, value in parameters.items():
-            try:
-                json.dumps(value)
-            except (TypeError, ValueError):
-                raise ValueError(
-                    f"{name} of {owner} must be made of numbers, texts, lists and dictionaries to "
-                    f"be kept in out, got {value!r}; or leave out away"
-                ) from None
-    data: dict[str, Any] = json.loads(json.dumps(study.as_data()))
-    return data
 
 
 def _extends(wanted: Mapping[str, Any], there: Mapping[str, Any]) -> bool:

@@ -79,7 +79,12 @@ def test_a_long_chain_is_shown_by_its_ends(
         ),
         (("compare", "--sweep", "n"), "sweep must be like n=5,10 or slip=0.2, got 'n'"),
         (("compare", "--sweep", "n=1 n=2"), "sweep must give n once"),
-        (("compare", "n=3"), "compare takes options only, got 'n=3'"),
+        (("compare", "n=3"), "compare takes a study file and options only, got 'n=3'"),
+        (("compare", "a.toml", "b.toml"), "a study file and options only, got 'a.toml b.toml'"),
+        (("compare", "a.toml"), "No such file or directory: 'a.toml'"),
+        (("compare", "a.toml", "--n", "3"), "--n cannot be given with a study file"),
+        (("compare", "a.toml", "--seeds", "5"), "--seeds cannot be given with a study file"),
+        (("compare", "--sweep", "n=3", "slip=0", "a.toml"), "--sweep cannot be given with a"),
         (("compare", "--backend", "dask"), "No such option: --backend"),
         (("compare", "--scheduler", "nowhere"), "scheduler must be an address like tcp://"),
         (("train", "q-lerning"), "did you mean q-learning"),
@@ -133,13 +138,13 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert file.read_text() == "here before"
 
 
-def test_the_help_of_compare_shows_no_argument_that_it_refuses(
+def test_the_help_of_compare_shows_the_one_argument_that_it_takes(
     monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     assert nchain(monkeypatch, "compare", "--help") == 0
     shown = capsys.readouterr().out
     (usage,) = [line for line in shown.splitlines() if "Usage:" in line]
-    assert usage.rstrip().endswith(" compare [OPTIONS]")
+    assert usage.rstrip().endswith(" compare [OPTIONS] [study]")
     assert "Arguments" not in shown
 
 

@@ -11,10 +11,10 @@ import pytest
 
 from nchain_agents import keras_backend as home
 from nchain_agents.keras_backend import keras_backend
-from nchain_agents.presets import Preset
 from nchain_agents.study.plan import Study, plan
-from nchain_agents.study.recipe import recipe
 from nchain_agents.study.store import Store
+from nchain_agents.study.study_file import read, text_of
+from nchain_agents.study.versions import versions
 
 
 def installed(monkeypatch: pytest.MonkeyPatch, *modules: str) -> None:
@@ -81,12 +81,28 @@ def test_the_backend_is_part_of_every_study_that_needs_keras(
         for agents in (["keras-dqn"], ["nchain_agents:KerasDQN"], [own], ["sarsa", "keras-dqn"]):
             study = planned(agents)
             assert study.keras_backend == study.as_data()["keras_backend"] == backend
-            assert recipe(study).command.startswith(f"KERAS_BACKEND={backend} nchain compare ")
             other = {"jax": "tensorflow", "tensorflow": "jax"}[backend]
             # versions are of what is installed here
-            assert set(recipe(study).versions) & {backend, other} <= {backend}
-    in_python = Preset("odd", "nchain_agents:KerasDQN", {"optimizer": None})
-    assert "os.environ['KERAS_BACKEND'] = 'tensorflow'\n" in recipe(planned([in_python])).command
+            assert set(versions(study)) & {backend, other} <= {backend}
+
+
+def test_a_study_file_names_the_backend(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pytest.importorskip("keras", reason="needs the keras or the jax extra")
+    installed(monkeypatch, "keras", "tensorflow", "jax")
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    file = tmp_path / "study.toml"
+    file.write_text(text_of(planned(["keras-dqn"])))
+    assert 'keras_backend = "tensorflow"' in file.read_text()
+    monkeypatch.delenv("KERAS_BACKEND")
+    assert planned(["keras-dqn"]).keras_backend == "jax"
+    assert read(file).keras_backend == "tensorflow"
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    with pytest.raises(ValueError, match="KERAS_BACKEND must be 'tensorflow' or unset, as keras_"):
+        read(file)
+    monkeypatch.delenv("KERAS_BACKEND")
+    installed(monkeypatch, "keras", "jax")
+    with pytest.raises(ValueError, match="keras_backend must be 'jax' or 'tensorflow', installed"):
+        read(file)
 
 
 def test_seeds_of_another_backend_are_not_added(

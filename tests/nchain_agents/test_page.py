@@ -13,11 +13,12 @@ import pytest
 from nchain_agents.presets import Preset, problem
 from nchain_agents.report import outputs
 from nchain_agents.report.page import write_page
-from nchain_agents.study import files
+from nchain_agents.study import results
 from nchain_agents.study.comparison import Comparison
 from nchain_agents.study.environments import environments
 from nchain_agents.study.plan import Study
 from nchain_agents.study.run import Run, train
+from nchain_agents.study.study_file import text_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -380,17 +381,13 @@ def test_without_a_model_it_says_so_and_shows_no_exact_answers(opened: Opener) -
     assert shown["|Q - Q*|"] == shown["optimal from"] == "-"
 
 
-def test_it_says_how_to_get_it_again(opened: Opener) -> None:
+def test_it_says_how_to_get_it_again(opened: Opener, reports: dict[str, Reported]) -> None:
     page = opened("failing")
-    said = page.locator("#command").inner_text()
-    assert (
-        said == "nchain compare --agents agents.toml --env 'NChain-v0 slip=0.1' --seeds 2 "
-        "--steps 200 --episodes 3"
-    )
-    assert 'agent = "nchain_agents:RewardSum"' in page.locator("#agents-file").inner_text()
+    assert page.locator("#command").inner_text() == "nchain compare study.toml"
+    comparison, _ = reports["failing"]
+    assert page.locator("#study-file").text_content() == text_of(comparison.study)
+    assert f'numpy = "{np.__version__}"' in text_of(comparison.study)
     assert "Seeds: 0, 1." in page.locator("main").inner_text()
-    versions = cells(page, ".versions")
-    assert versions["numpy"] == [np.__version__]
 
 
 @pytest.mark.parametrize("name", ["chain", "failing"])
@@ -422,9 +419,9 @@ def test_a_study_of_which_nothing_is_left_has_a_report(tmp_path: Path) -> None:
     study = Study((Preset("fails", Fails),), environments("NChain-v0", {}, {}), 1, 10)
     run = replace(train(study.tasks[0]), checkpoints=(), failure="it was too late")
     comparison = Comparison.of(study, {run.key: run})
-    files.write(tmp_path, comparison)
+    results.write(tmp_path, comparison)
     outputs.write(tmp_path, comparison)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(files.FILES + outputs.FILES)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(results.FILES + outputs.FILES)
     page = (tmp_path / "report.html").read_text()
     assert "No run came to its end here." in page
     assert "it was too late" in page

@@ -423,7 +423,7 @@ def test_agents_come_from_toml_files(tmp_path: Path) -> None:
         ("[a]\nagent='x:Y'\npreset='sarsa'\n", "line 1: a must have an agent or a preset"),
         ("[a]\npreset='sarsa'\n[b]\nagents='x'\n", "line 3: unknown key 'agents'; known: agent, "),
         ("a = 1\n", "line 1: a must be a table, got 1"),
-        ("[a]\nagent = 3\n", "line 1: agent must be a str, got 3"),
+        ("[a]\nagent = 3\n", "line 1: agent must be a string, got 3"),
         ("[a]\nagent='no.such:Thing'\n", "line 1: 'no.such:Thing' cannot be imported"),
         ("[a]\nagent='json:JSONDecoder'\n", "line 1: json:JSONDecoder must have a method learn"),
         (
@@ -566,7 +566,7 @@ def test_what_is_run_does_not_need_what_is_shown() -> None:
     import subprocess
 
     code = (
-        "import sys, nchain_agents.study.conduct, nchain_agents.study.recipe\n"
+        "import sys, nchain_agents.study.conduct\n"
         "print([name for name in ('nchain_agents.report', 'matplotlib', 'jinja2') "
         "if name in sys.modules])"
     )

@@ -14,7 +14,7 @@ import pytest
 from nchain_agents import cli, compare
 from nchain_agents.study.environments import environments, parsed
 from nchain_agents.study.plan import plan
-from nchain_agents.study.recipe import recipe
+from nchain_agents.study.study_file import text_of
 
 # A corridor: action 1 goes on, action 0 back; the end pays 1. `length` states.
 CORRIDOR = """
@@ -74,8 +74,7 @@ def test_a_module_of_the_users_is_named_before_the_id(folder: Path) -> None:
     found = compare(env="toy_named:CorridorNamed-v0 length=4", **LEARN, jobs=1)
     learned(found)
     assert found.study.envs[0].label == "CorridorNamed-v0 length=4"
-    command = "nchain compare --agents q-learning --env 'toy_named:CorridorNamed-v0 length=4'"
-    assert recipe(found.study).command.startswith(command)
+    assert 'id = "toy_named:CorridorNamed-v0"' in text_of(found.study)
 
 
 @pytest.mark.parametrize("entry", ["'toy_imported.envs.corridor:Corridor'", "Corridor"])
@@ -99,16 +98,17 @@ def test_what_a_program_registers_itself_is_known_to_every_run(entry: str, folde
     with (folder / "program.py").open("a") as file:
         file.write(
             "from nchain_agents import compare\n"
-            "from nchain_agents.study.recipe import recipe\n"
+            "from nchain_agents.study.study_file import text_of\n"
             f"found = compare(env='CorridorMain-v0', jobs=1, **{LEARN!r})\n"
             "(env,) = found.summary['envs']\n"
             "print(found.failures, env['agents']['q-learning']['return']['by_seed'])\n"
-            "print(recipe(found.study).command)\n"
+            "print(text_of(found.study))\n"
         )
     command = [sys.executable, "program.py"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("[] [1.0]\nfrom nchain_agents import compare\n")
-    assert "# CorridorMain-v0 has to be registered first" in done.stdout
+    assert done.stdout.startswith("[] [1.0]\n")
+    said = "# The program that made this study defines CorridorMain-v0: start it instead.\n"
+    assert said in done.stdout
 
 
 def test_the_module_of_this_package_makes_no_difference() -> None:
