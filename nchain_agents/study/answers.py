@@ -5,15 +5,15 @@ from __future__ import annotations
 import queue
 from typing import Any
 
-# The place of a call and its result; an exception that is none of a call's ends the pool.
+# The index of a call and its result, or an exception of the pool itself, which ends it.
 Answers = queue.SimpleQueue[tuple[int, Any] | BaseException]
 
 
 def next_answer(answers: Answers) -> tuple[int, Any]:
-    """Return the next answer when it is there.
+    """Wait for the next answer and return it.
 
     Raises:
-        BaseException: What came instead of it.
+        BaseException: The pool itself failed.
     """
     while True:
         try:

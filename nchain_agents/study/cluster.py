@@ -1,4 +1,4 @@
-"""Calls on a Dask cluster: each in an interpreter that a worker begins."""
+"""Calls on a Dask cluster: each is made in an interpreter that a worker starts."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ from nchain_agents.study.worker import isolated
 
 T = TypeVar("T")
 
-# In seconds: how long an answer of the scheduler may take, and a farewell; how often the cluster is
-# looked at; when and how often a line says what is waited for.
-_ANSWER, _CLOSING, _LOOK, _FIRST_LINE, _NEXT_LINE = 5.0, 3.0, 1.0, 15.0, 30.0
-# How often a call is made again whose worker cannot begin an interpreter.
+# In seconds: the time limits for an answer of the scheduler and for closing the client; the time
+# between two checks of the cluster; the times until the first and between two lines that say what
+# the study waits for.
+_ANSWER, _CLOSING, _CHECK, _FIRST_LINE, _NEXT_LINE = 5.0, 3.0, 1.0, 15.0, 30.0
+# How often a call is made again whose worker cannot start an interpreter.
 _RETRIES = 3
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What `Pool` is told of a cluster."""
+    """The parameters of `Pool` that a cluster needs."""
 
     scheduler: str
     jobs: int
@@ -77,8 +78,8 @@ def _work(
     settings: Settings,
     answers: Answers,
 ) -> None:
-    # These print tracebacks of lost connections, of which `_Patience` tells, and of what the client
-    # still had to do when it was closed.
+    # These print tracebacks of lost connections, which `_Patience` reports, and of tasks that the
+    # client had not finished when it was closed.
     names = ("distributed", "distributed.client", "tornado.application")
     logs = [logging.getLogger(name) for name in names]
     levels = [log.level for log in logs]
@@ -102,22 +103,22 @@ def _cancel_all() -> None:
 
 
 class _LostError(Exception):
-    """The scheduler knows nothing of a call any more."""
+    """The connection to the scheduler is lost, and with it the calls that were being made."""
 
 
 @dataclass
 class _Patience:
-    """Says what is waited for, and ends it."""
+    """Reports what the study waits for, and gives up after a time limit."""
 
     limit: float
     _since: float | None = field(default=None, init=False)
     _next_line: float = field(default=0.0, init=False)
 
     def wait(self, what: str) -> None:
-        """Note that something is missing.
+        """Note that the scheduler or its workers are missing.
 
         Raises:
-            TimeoutError: It has been missing for too long.
+            TimeoutError: They have been missing for `limit` seconds.
         """
         now = time.monotonic()
         if self._since is None:
@@ -136,7 +137,7 @@ class _Patience:
 
 
 class _Study:
-    """Calls that are made on a cluster, again where it loses them."""
+    """Makes calls on a cluster; those that it loses are made again."""
 
     def __init__(
         self, calls: Sequence[Callable[[], Any]], settings: Settings, answers: Answers
@@ -146,7 +147,7 @@ class _Study:
         self._patience = _Patience(settings.timeout)
 
     async def make(self) -> None:
-        """Make all calls, with one connection to the scheduler after the other."""
+        """Make all calls; a lost connection to the scheduler is replaced."""
         while self._left:
             client = await self._connected()
             try:
@@ -166,11 +167,11 @@ class _Study:
                 set_as_default=False,
                 timeout=_ANSWER,
             )
-            # its own time limit does not hold where a port takes connections and says nothing
+            # the client's own timeout does not cover a port that accepts connections in silence
             begun = asyncio.ensure_future(asyncio.wait_for(client, _ANSWER))
             try:
                 while not begun.done():
-                    await asyncio.wait([begun], timeout=_LOOK)
+                    await asyncio.wait([begun], timeout=_CHECK)
                     self._missing("a scheduler that answers at")
                 with suppress(OSError):
                     return begun.result()
@@ -178,7 +179,7 @@ class _Study:
                 begun.cancel()
                 if client.status != "running":
                     await _close(client)
-            await asyncio.sleep(_LOOK)
+            await asyncio.sleep(_CHECK)
 
     async def _make_with(self, client: Any) -> None:
         """Make calls until none is left.
@@ -202,9 +203,9 @@ class _Study:
         try:
             while self._left:
                 try:
-                    i, result = await asyncio.wait_for(finished.get(), _LOOK)
+                    i, result = await asyncio.wait_for(finished.get(), _CHECK)
                 except TimeoutError:
-                    await self._look(client)
+                    await self._check_workers(client)
                     continue
                 if isinstance(result, _LostError):
                     raise result
@@ -230,7 +231,7 @@ class _Study:
             finished.put_nowait((i, sent))
             return
         given = sent, self._settings.time_limit, self._settings.environment
-        # what the client raises where it has lost its scheduler, the last while it takes the answer
+        # what the client raises when it has lost its scheduler
         lost = asyncio.CancelledError, CancelledError, CommClosedError
         try:
             answer = await client.submit(isolated, *given, pure=False, retries=_RETRIES)
@@ -241,8 +242,8 @@ class _Study:
         else:
             finished.put_nowait((i, unpickled(answer)))
 
-    async def _look(self, client: Any) -> None:
-        """Note whether there are workers."""
+    async def _check_workers(self, client: Any) -> None:
+        """Note whether the cluster has workers."""
         try:
             workers = await asyncio.wait_for(client.scheduler.ncores(), _ANSWER)
         except OSError:  # or TimeoutError, which is one
@@ -261,7 +262,7 @@ async def _close(client: Any) -> None:
     try:
         await asyncio.wait_for(client.close(), _CLOSING)
     except (OSError, asyncio.CancelledError):
-        client.status = "closed"  # so that it does not try again when it is deleted
+        client.status = "closed"  # else it tries again when it is deleted
         task = asyncio.current_task()
         if task is not None and task.cancelling():
             raise

@@ -1,4 +1,4 @@
-"""What the runs of a study say, as rows and as a summary."""
+"""The results of a study, as rows and as a summary."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from nchain_agents.study.uncertainty import (
     probability_of_improvement,
 )
 
-# Two agents are told apart by a p-value below this.
+# Two agents differ where the p-value is below this.
 LEVEL = 0.05
-# Fewer seeds each never have one: 2 / (6 over 3) = 0.1.
+# With fewer seeds each, no p-value is below it: three against three have at least 2 / 20.
 TELLING_SEEDS = 4
 
 
@@ -63,7 +63,7 @@ class Comparison:
 
     @classmethod
     def of(cls, study: Study, runs: dict[RunKey, Run]) -> Comparison:
-        """Return the comparison of a study whose runs are all there."""
+        """Return the comparison of a study from its runs by key."""
         return cls(study, tuple(runs[task.key] for task in study.tasks))
 
     @cached_property
@@ -84,7 +84,7 @@ class Comparison:
     def results(self) -> list[dict[str, Any]]:
         """One row for each checkpoint of each run that did not fail; `pandas.DataFrame` takes it.
 
-        Nothing in it depends on clocks, so equal studies give equal rows.
+        No value depends on a clock, so equal studies give equal rows.
         """
         return [
             {
@@ -122,7 +122,7 @@ class Comparison:
 
     @cached_property
     def evaluators(self) -> dict[str, Evaluator]:
-        """What each environment's policies are measured against, by its label."""
+        """The evaluator of each environment, by its label."""
         return {env.label: evaluator_of(env.make(), self.study.episodes) for env in self.study.envs}
 
     def of_env(self, env: EnvChoice) -> list[Results]:
@@ -141,12 +141,12 @@ class Comparison:
 
     @cached_property
     def summary(self) -> dict[str, Any]:
-        """All of it in figures, ready for JSON; docs/measures.md defines each.
+        """All figures, ready for JSON; docs/measures.md defines each.
 
-        The figures of each environment stand under `envs`, and what each agent scores over all of
-        them under `agents`.
+        `envs` has the figures of each environment, and `agents` each agent's score over all of
+        them.
         """
-        # The resamples are the same each time, so that equal studies give equal figures.
+        # A fixed seed, so that equal studies give equal figures.
         rng = np.random.default_rng(0)
         envs = [self._summary_of(env, rng) for env in self.study.envs]
         overall = {
@@ -154,7 +154,7 @@ class Comparison:
             for agent in self.study.agents
             if (scores := self._scores_everywhere(agent.name))
         }
-        if len(envs) == 1:  # the same, and not resampled again
+        if len(envs) == 1:  # the same resamples, so the same intervals
             overall = {name: {"score": envs[0]["agents"][name]["score"]} for name in overall}
         return {
             "envs": envs,

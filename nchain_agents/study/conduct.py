@@ -1,4 +1,4 @@
-"""A study is conducted: the runs that are missing are made, and everything is kept."""
+"""Makes the missing runs of a study, and keeps all results."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def conduct(
             `results.FILES`; None keeps nothing.
         adds: The study may have agents, environments or seeds that the runs in the folder do not
             have.
-        progress_bar: Say what the study remarks, and show how many runs are finished.
+        progress_bar: Print the remarks of the study, and show how many runs are finished.
 
     Raises:
         ValueError: The folder has the runs of another study, or a parameter cannot be kept.
@@ -57,7 +57,7 @@ def conduct(
         # Where nothing is left to be made, the file keeps the versions that made it.
         if out is not None and (tasks or not (out / study_file.NAME).exists()):
             write_text(out / study_file.NAME, text)
-        # The slow ones, which stand last, first: then no core waits for another at the end.
+        # Slow agents are listed last. They start first, so that no core is idle at the end.
         tasks.sort(key=lambda task: -study.agents.index(task.agent))
         show = stack.enter_context(_progress(study, len(tasks), progress_bar))
         calls = [partial(train, task) for task in tasks]
@@ -76,7 +76,7 @@ def conduct(
 
 @contextmanager
 def _progress(study: Study, left: int, shown: bool) -> Iterator[Any]:
-    """Say what is to be known before the first run; yield a function that shows a finished one."""
+    """Print the remarks of a study; yield a function that shows a finished run."""
     if not shown:
         yield lambda run: None
         return
@@ -86,9 +86,8 @@ def _progress(study: Study, left: int, shown: bool) -> Iterator[Any]:
     console, total = Console(stderr=True), len(study.tasks)
     said = list(study.remarks)
     if left < total:
-        said.append(
-            f"{total - left} of {total} runs were there already; another --out makes all anew"
-        )
+        kept = f"{total - left} of {total} runs were there already"
+        said.append(f"{kept}; another --out makes all of them again")
     for line in said:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     columns = (SpinnerColumn(), *Progress.get_default_columns(), TimeElapsedColumn())

@@ -1,4 +1,4 @@
-"""Environments by what a user calls them: `NChain-v0 n=8 slip=0`."""
+"""The environments of a study, and the labels that name them: `NChain-v0 n=8 slip=0`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gymnasium.envs.registration import EnvSpec, load_env_creator
 import nchain_env  # noqa: F401  (registers NChain-v0)
 from nchain_agents.presets import time_limit
 
-# Packages whose environments are registered in every process that has this module.
+# Packages whose environments are registered in every process that imports this module.
 _KNOWN = ("gymnasium", "nchain_env")
 
 
@@ -47,12 +47,12 @@ class EnvChoice:
 
     @property
     def label(self) -> str:
-        """What it is called in results: `NChain-v0 n=8 slip=0`."""
+        """Its name in results: `NChain-v0 n=8 slip=0`."""
         return _label(self.id, self.parameters)
 
     @property
     def name(self) -> str | None:
-        """What any process can make it by: an id or `module:Id`; None where no module has it."""
+        """The id, or `module:Id`, by which any process can make it; None where no module has it."""
         if self.module is not None:
             return f"{self.module}:{self.id}"
         entry = None if self.spec is None else self.spec.entry_point
@@ -60,7 +60,7 @@ class EnvChoice:
 
 
 def parsed(label: str) -> tuple[str, dict[str, Any]]:
-    """Return the id and the parameters that a label stands for.
+    """Return the id and the parameters of a label.
 
     Values are numbers, true, false or null as JSON has them; all else is text.
 
@@ -80,7 +80,7 @@ def parsed(label: str) -> tuple[str, dict[str, Any]]:
 def together(
     given: Mapping[str, Any], more: Mapping[str, Any], sweep: Mapping[str, Sequence[Any]]
 ) -> dict[str, Any]:
-    """Return the parameters that a label gives and those that are given beside it.
+    """Return the parameters of a label together with those of other arguments.
 
     Raises:
         ValueError: One is given twice, or swept too.
@@ -101,7 +101,7 @@ def together(
 
 
 def from_text(value: str) -> Any:
-    """Return the number, truth value or text that a text stands for."""
+    """Return the value of a text as JSON, or the text itself where it is not JSON."""
     try:
         return json.loads(value)
     except ValueError:
@@ -109,7 +109,7 @@ def from_text(value: str) -> Any:
 
 
 def label(env: gym.Env[Any, Any]) -> str:
-    """Return what an environment that `gym.make` made can be given as."""
+    """Return the label of an environment that `gym.make` made."""
     assert env.spec is not None
     registered = gym.spec(env.spec.id).kwargs
     given = {

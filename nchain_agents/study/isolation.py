@@ -1,7 +1,7 @@
-"""A Python process for calls that may hang, crash or print: whatever they do, it can be ended.
+"""A Python process for calls that may hang, crash or print; it can be ended at any time.
 
-It is begun by `python -m nchain_agents.study.isolation`, takes calls on its standard input and
-answers on its standard output. It ends with the process that began it, however that ends.
+`python -m nchain_agents.study.isolation` starts it. It reads calls from its standard input and
+writes results to its standard output. It ends when the process that started it has ended.
 """
 
 from __future__ import annotations
@@ -22,16 +22,15 @@ import cloudpickle
 from nchain_agents.quiet import ONE_CORE, QUIET
 from nchain_agents.study.failure import Failure
 
-# An interpreter whose pipe is closed has ended, or does so within these seconds.
+# A process whose pipe is closed ends within these seconds.
 _ENDING = 10.0
 
 
 class Interpreter:
-    """A Python process with the same import path, that makes one call after the other.
+    """A Python process with the same import path, which makes one call at a time.
 
-    It begins with the first call, and again with the next one after it has ended. It leads a
-    session of its own: signals from the terminal do not reach it, and the processes that calls
-    begin end with it.
+    The first call starts it, and so does the first call after it has ended. It leads its own
+    session: signals from the terminal do not reach it, and processes that calls start end with it.
 
     Args:
         environment: Environment variables in addition to those of this process.
@@ -44,17 +43,17 @@ class Interpreter:
         self.stopped = False
 
     def call(self, function: bytes, time_limit: float | None = None) -> bytes | Failure:
-        """Return what a function returns, for `unpickled`, or why the process did not answer.
+        """Return the pickled result of a function, for `unpickled`, or why there is none.
 
         Args:
             function: A function without arguments, as `pickled` returns it.
-            time_limit: After so many seconds the process is killed; None: never.
+            time_limit: The process is killed after this many seconds; None: never.
         """
         with self._lock:
             if self.stopped:
                 return Failure("it was stopped")
             if self._process is None:
-                self._process = self._begun()
+                self._process = self._started()
         process = self._process
         assert process.stdin is not None
         assert process.stdout is not None
@@ -82,27 +81,27 @@ class Interpreter:
             timer.cancel()
             if timer.is_alive():
                 timer.join()
-        if late.is_set():  # killed as it answered: the next call is another process's
+        if late.is_set():  # killed while it answered: the next call starts another process
             self.close()
         return answer
 
     def stop(self) -> None:
-        """End the process, whatever it does, and begin no other; from any thread."""
+        """End the process and start no other one; callable from any thread."""
         with self._lock:
             self.stopped = True
             if self._process is not None:
                 _kill(self._process)
 
     def close(self) -> None:
-        """End the process; from the thread that makes calls."""
+        """End the process; callable from the thread that makes calls."""
         with self._lock:
             process, self._process = self._process, None
         if process is not None:
             _kill(process)
-            with contextlib.suppress(OSError):  # what it was never sent
+            with contextlib.suppress(OSError):  # bytes that it has not read
                 process.communicate()
 
-    def _begun(self) -> subprocess.Popen[bytes]:
+    def _started(self) -> subprocess.Popen[bytes]:
         given = {"PYTHONPATH": os.pathsep.join(sys.path), **self.environment}
         return subprocess.Popen(
             [sys.executable, "-m", __name__],
@@ -114,7 +113,7 @@ class Interpreter:
 
 
 def pickled(function: Callable[[], Any]) -> bytes | Failure:
-    """Return a function as an interpreter takes it, by value where only this process knows it."""
+    """Return a function as an interpreter takes it; one of this program only goes by value."""
     try:
         sent: bytes = cloudpickle.dumps(function)
     except Exception as error:
@@ -123,7 +122,7 @@ def pickled(function: Callable[[], Any]) -> bytes | Failure:
 
 
 def unpickled(answer: bytes | Failure) -> Any:
-    """Return what an interpreter's call has returned, or a `Failure`."""
+    """Return the result of a call, or its `Failure`."""
     if isinstance(answer, Failure):
         return answer
     try:
@@ -133,7 +132,7 @@ def unpickled(answer: bytes | Failure) -> Any:
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End a process and those that it began."""
+    """End a process and those that it started."""
     if hasattr(os, "killpg"):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -141,7 +140,7 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def _ending(process: subprocess.Popen[bytes]) -> str:
-    """Return how a process ended; nobody has killed it yet but for the time limit."""
+    """Return how a process ended that was not killed, except by the time limit."""
     try:
         code = process.wait(_ENDING)
     except subprocess.TimeoutExpired:
@@ -152,8 +151,8 @@ def _ending(process: subprocess.Popen[bytes]) -> str:
 
 
 def _serve() -> None:
-    """Make the calls that come, in the main thread."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who began this process ends it
+    """Make calls in the main thread as they arrive."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one ends it
     calls: queue.SimpleQueue[bytes] = queue.SimpleQueue()
 
     def listen() -> None:
@@ -161,10 +160,10 @@ def _serve() -> None:
             try:
                 calls.put(pickle.load(sys.stdin.buffer))
             except BaseException:
-                _end()  # nobody is there to answer to, whatever is being done
+                _end()  # the process that started this one has ended
 
     with os.fdopen(os.dup(1), "wb") as answers:
-        os.dup2(2, 1)  # what calls print is no answer
+        os.dup2(2, 1)  # what calls print goes to the standard error
         threading.Thread(target=listen, daemon=True).start()
         while True:
             pickle.dump(_answer(calls.get()), answers)
@@ -185,7 +184,7 @@ def _answer(call: bytes) -> bytes:
 
 
 def _end() -> None:
-    """End this process at once, and those that calls began."""
+    """End this process at once, and those that calls started."""
     if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)
     os._exit(0)

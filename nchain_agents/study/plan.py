@@ -17,12 +17,12 @@ from nchain_env.checks import count, fits, instance, integer, whole_steps
 # How often each learner is evaluated.
 CHECKPOINTS = 20
 
-# What a run that is to be made takes at the least, in bytes.
+# The least memory that a run needs, in bytes.
 _RUN = 100
 
 
 class RunKey(NamedTuple):
-    """What tells the runs of a study apart."""
+    """What identifies a run of a study."""
 
     env: str  # its label
     agent: str  # its name
@@ -31,7 +31,7 @@ class RunKey(NamedTuple):
 
 @dataclass(frozen=True)
 class Task:
-    """One run to be made: an agent learning in an environment with one seed."""
+    """A run that is to be made: an agent learns in an environment with one seed."""
 
     agent: Preset
     env: EnvChoice
@@ -41,7 +41,7 @@ class Task:
 
     @property
     def key(self) -> RunKey:
-        """What tells it apart from the others of its study."""
+        """What identifies it in its study."""
         return RunKey(self.env.label, self.agent.name, self.seed)
 
 
@@ -56,7 +56,7 @@ class Study:
         steps: How many steps each learns for.
         episodes: How many episodes an evaluation plays where there is no exact answer.
         keras_backend: What Keras runs on; None where no agent needs it.
-        remarks: What a user is told of the choice of agents before they learn.
+        remarks: Lines that are printed before the first run, about agents and versions.
     """
 
     agents: tuple[Preset, ...]
@@ -156,7 +156,7 @@ def known_presets(envs: Sequence[EnvChoice]) -> dict[str, Preset]:
 
 
 def chosen(names: Iterable[Any] | None, envs: Sequence[EnvChoice]) -> tuple[Preset, ...]:
-    """Return agents by what a user calls them.
+    """Return the agents that a user names.
 
     Args:
         names: Names of presets or of installed plug-ins, `module:Class`, TOML files, classes, or
@@ -164,7 +164,7 @@ def chosen(names: Iterable[Any] | None, envs: Sequence[EnvChoice]) -> tuple[Pres
         envs: The environments that they are to learn in.
 
     Raises:
-        ValueError: One is unknown, or no agent; the message says why.
+        ValueError: A name is unknown, or a class is no agent; the message says why.
     """
     from nchain_agents.presets.custom import agents_of
 

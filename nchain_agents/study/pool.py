@@ -18,7 +18,7 @@ from nchain_env.checks import instance, integer, real
 
 T = TypeVar("T")
 
-# The calls that are left, by their places.
+# The calls that are left, with their indices.
 _Calls = queue.SimpleQueue[tuple[int, Callable[[], Any]]]
 
 
@@ -60,17 +60,16 @@ class Pool:
     def map_unordered(
         self, calls: Sequence[Callable[[], T]]
     ) -> Generator[tuple[int, T | Failure], None, None]:
-        """Make calls; yield the place of each and what it returned as it finishes.
+        """Make calls; yield the index and the result of each as it finishes.
 
-        Whoever may be stopped in between closes the iterator (`contextlib.closing`), which ends
-        all processes.
+        Closing the iterator (`contextlib.closing`) ends all processes.
 
         Args:
-            calls: Functions without arguments. They are sent by cloudpickle, so they may be, or
-                use, what only this process knows.
+            calls: Functions without arguments. cloudpickle sends them, so they may be defined in
+                this program only.
 
         Yields:
-            The place in `calls`, and the result; a `Failure` where there is none.
+            The index in `calls`, and the result, or a `Failure` where the call has none.
 
         Raises:
             ModuleNotFoundError: There is a scheduler, and distributed is not installed.
@@ -112,7 +111,7 @@ class Pool:
 
 
 class _Worker(threading.Thread):
-    """Makes one call after the other in an interpreter of its own, until none is left."""
+    """A thread that makes calls in its own interpreter until none is left."""
 
     def __init__(
         self,
@@ -126,7 +125,7 @@ class _Worker(threading.Thread):
         self._interpreter = Interpreter(environment)
 
     def run(self) -> None:
-        """Work; an error that is none of the calls' is an answer, too."""
+        """Make calls; an error of this thread itself is put among the answers."""
         try:
             while True:
                 i, call = self._left.get_nowait()
@@ -142,7 +141,7 @@ class _Worker(threading.Thread):
             self._interpreter.close()
 
     def stop(self) -> None:
-        """End the call that is being made, and wait for this thread."""
+        """Stop the present call, and wait for this thread."""
         self._interpreter.stop()
         if self.is_alive():
             self.join()

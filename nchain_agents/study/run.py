@@ -34,7 +34,7 @@ _TABLE = 10_000
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The state of the learning after a number of steps; docs/measures.md has the formulas."""
+    """What an evaluation after a number of steps measured; docs/measures.md has the formulas."""
 
     step: int
     expected_return: float  # of one episode of the greedy policy
@@ -48,25 +48,25 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Run:
-    """What came of one run."""
+    """The results of one run."""
 
     key: RunKey
     checkpoints: tuple[Checkpoint, ...]
     policy: list[int] | None  # the final greedy policy; None without a model, and if recurrent
     q: list[list[float]] | None  # the final values there, if the agent has any
-    failure: str | None  # why it ended early
+    failure: str | None  # why it failed, if it did
     seconds: float  # spent in learning, without the evaluations
     gamma: float | None = None  # the discount that the agent learned for, if it has one
     traceback: str | None = None  # of the exception that ended it, if one did
 
     @classmethod
     def failed(cls, key: RunKey, failure: Failure) -> Run:
-        """Return a run of which nothing is known but why it ended."""
+        """Return a run that failed before its first checkpoint was known."""
         return cls(key, (), None, None, failure.reason, 0.0, traceback=failure.traceback)
 
     @property
     def final(self) -> Checkpoint:
-        """The state at the end."""
+        """The last checkpoint."""
         return self.checkpoints[-1]
 
     @property
@@ -90,7 +90,7 @@ class Run:
 
     @classmethod
     def from_text(cls, text: str) -> Run:
-        """Return what `as_text` gave."""
+        """Return the run that `as_text` wrote."""
         data = json.loads(text)
         data["key"] = RunKey(**data["key"])
         data["checkpoints"] = tuple(Checkpoint(**point) for point in data["checkpoints"])
@@ -118,7 +118,7 @@ class CheckpointEvaluator:
     def checkpoint(
         self, model: Any, step: int, reward: float, episodes: int, earned: float
     ) -> Checkpoint:
-        """Return the state of the learning.
+        """Evaluate a learner.
 
         Args:
             model: The learner.
@@ -128,7 +128,7 @@ class CheckpointEvaluator:
             earned: The sum of their returns.
 
         Raises:
-            ValueError: What it learned is not finite, or its actions are none.
+            ValueError: What it learned is not finite, or it predicts something that is no action.
         """
         _check_finite(model)
         q_error, optimal = float("nan"), None
@@ -137,7 +137,7 @@ class CheckpointEvaluator:
             mean, standard_error = self.evaluator.evaluate(model)
         else:
             key = policy.tobytes()
-            if key not in self._returns:  # few policies come up, and often
+            if key not in self._returns:  # learners return to the same few policies
                 self._returns[key] = self.exact.policy_return(policy)
             mean, standard_error = self._returns[key], 0.0
             gamma = _gamma(model)
@@ -173,7 +173,7 @@ class CheckpointEvaluator:
 
 
 class _Observer(gym.Wrapper[Any, Any, Any, Any]):
-    """Counts the steps and the rewards of a learner that need not be one of ours."""
+    """Counts the steps and the rewards of a learner that may be of any class."""
 
     def __init__(self, env: gym.Env[Any, Any], record: Any, interval: int) -> None:
         super().__init__(env)
@@ -198,7 +198,7 @@ class _Observer(gym.Wrapper[Any, Any, Any, Any]):
 
 
 def train(task: Task) -> Run:
-    """Make one run; whatever goes wrong in it becomes its failure."""
+    """Make one run; an exception in it becomes its failure."""
     checkpoints: list[Checkpoint] = []
     policy = q = failure = gamma = traceback = None
     evaluating = 0.0
@@ -212,7 +212,8 @@ def train(task: Task) -> Run:
         def record(*counted: Any) -> None:
             nonlocal evaluating
             begin = time.perf_counter()
-            if checkpoints and checkpoints[-1].step == counted[0]:  # the last word on a step counts
+            # a second evaluation of the same step replaces the first
+            if checkpoints and checkpoints[-1].step == counted[0]:
                 checkpoints.pop()
             checkpoints.append(evaluator.checkpoint(model, *counted))
             evaluating += time.perf_counter() - begin
@@ -257,7 +258,7 @@ def train(task: Task) -> Run:
     return Run(task.key, tuple(checkpoints), policy, q, failure, seconds, gamma, traceback)
 
 
-# What an evaluator worked out serves the next run, too.
+# The next run in this process uses the same evaluator, and its cached answers.
 _checkpoint_evaluator = lru_cache(maxsize=8)(CheckpointEvaluator)
 
 
@@ -274,7 +275,7 @@ def _table(model: Any, num_states: int) -> FloatArray | None:
 
 
 def _check_finite(model: Any) -> None:
-    """Refuse a learner that has diverged: its argmax over NaN would pass for a policy."""
+    """Refuse a learner that has diverged: the argmax of NaN would look like a policy."""
     if isinstance(model, Agent):
         arrays = [model.knowledge()]
     else:  # a torch model as stable-baselines3 keeps it

@@ -1,4 +1,4 @@
-"""The finished runs of a study in one SQLite file: each is there whole once it is finished."""
+"""The finished runs of a study in one SQLite file."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Store:
         self._path = path
         self._db = sqlite3.connect(path, isolation_level=None)
         try:
-            # a run that was written survives this process; nothing waits for the disk
+            # a written run survives a crash of this process, and no write waits for the disk
             self._db.execute("pragma journal_mode = wal")
             self._db.execute("pragma synchronous = normal")
             self._db.executescript(_TABLES)

@@ -1,7 +1,7 @@
-"""What a few seeds can say: averages, their uncertainty, and whether two agents differ.
+"""Statistics of a few seeds: averages, intervals, and tests whether two agents differ.
 
-The values come in strata: one array for each environment, with one value a seed in any order. All
-that is random comes from the generator that is passed in, so equal states give equal bytes.
+Values come in strata: one array for each environment, with one value for each seed, in any order.
+All randomness comes from the given generator, so generators in equal states give equal results.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ def interval(
         confidence: In (0, 1).
 
     Returns:
-        The lower and the upper end, or None where a stratum has one seed, which says nothing of
-        how seeds differ. Where all values are equal, so are the ends.
+        The lower and the upper end, or None where a stratum has one seed only. Where all values
+        are equal, so are the ends.
 
     Raises:
         ValueError: There are no strata, one is not as described, or `confidence` is not.
@@ -84,7 +84,7 @@ def interval(
 
 
 def probability_of_improvement(x: Strata, y: Strata) -> float:
-    """Return how probable it is that a seed of X is better than one of Y, as a mean over strata.
+    """Return the probability that a seed of X is better than one of Y, as a mean over strata.
 
     In each stratum P(X > Y) + P(X = Y) / 2, which is Mann and Whitney's U / (n m): 1 where every
     seed of X is above every one of Y, 0.5 where neither agent is ahead.
@@ -109,8 +109,8 @@ def improvement_interval(
 ) -> tuple[float, float] | None:
     """Return the percentile bootstrap interval of `probability_of_improvement(x, y)`.
 
-    Where no seeds overlap it is (1, 1) or (0, 0) for any number of seeds; `p_value` says what
-    that number is worth.
+    Where no seeds overlap it is (1, 1) or (0, 0) for any number of seeds; `p_value` depends on
+    that number.
 
     Args, errors and source are those of `interval` and `probability_of_improvement`; None where a
     stratum of `x` or `y` has one seed.
@@ -132,13 +132,13 @@ def improvement_interval(
 
 
 def p_value(x: Strata, y: Strata, rng: np.random.Generator) -> float:
-    """Return how often chance alone would set the two agents as far apart as their seeds do.
+    """Return the probability that equal agents differ by as much as the seeds of these two.
 
-    The two-sided permutation test of `probability_of_improvement`: had the agents learned alike,
-    each seed's value could as well be the other agent's of the same stratum. All ways of dealing
-    the values out count where there are at most 9,999, else as many drawn ones and the seen one.
-    So 2 seeds against 2 never differ (p >= 1/3), 5 against 5 without overlap do (p = 2/252). A
-    comparison of many pairs of agents has as many chances to err.
+    The two-sided permutation test of `probability_of_improvement`: if the agents are equal, the
+    values of a stratum are exchangeable between them. Up to 9,999 permutations are all counted;
+    otherwise 9,999 drawn ones and the observed one are. So 2 seeds against 2 never differ
+    (p >= 1/3), and 5 against 5 without overlap do (p = 2/252). Each pair of agents that is
+    compared is one more chance to err.
 
     Args:
         x: Arrays of shapes (n_1,), (n_2,), ...; finite numbers.

@@ -1,4 +1,4 @@
-"""A call in a worker of a Dask cluster: each of its threads keeps an interpreter for a while."""
+"""Calls in a worker of a Dask cluster; each thread keeps an interpreter for some seconds."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 from nchain_agents.study.failure import Failure
 from nchain_agents.study.isolation import Interpreter
 
-# In seconds: after how long without calls an interpreter ends, and how often a call is asked
-# whether anybody waits for it.
-_IDLE, _LOOK = 10.0, 1.0
+# In seconds: how long an interpreter without calls is kept, and the time between two checks whether
+# the scheduler still waits for a call.
+_IDLE, _CHECK = 10.0, 1.0
 
 _own = threading.local()
 
 
 def isolated(call: bytes, time_limit: float | None, environment: dict[str, str]) -> bytes | Failure:
-    """Return the answer to a call; it ends when the scheduler or the study is gone.
+    """Return the result of a call, which is stopped when its study or its scheduler has ended.
 
     Args:
         call: What `Interpreter.call` takes.
@@ -31,7 +31,7 @@ def isolated(call: bytes, time_limit: float | None, environment: dict[str, str])
     answered = threading.Event()
 
     def watch() -> None:
-        while not answered.wait(_LOOK):
+        while not answered.wait(_CHECK):
             if not _wanted(worker, key):
                 interpreter.stop()
                 return

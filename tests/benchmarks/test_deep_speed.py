@@ -83,12 +83,12 @@ def tutorial() -> Learn:
                 action = int(rng.integers(2))
             else:
                 action = int(network.predict(present, verbose=0).argmax())
-            reached, reward, _, truncated, _ = env.step(action)
-            following = network.predict(one_hot[reached : reached + 1], verbose=0)
+            next_state, reward, _, truncated, _ = env.step(action)
+            next_values = network.predict(one_hot[next_state : next_state + 1], verbose=0)
             target = network.predict(present, verbose=0)
-            target[0, action] = reward + 0.95 * following.max()
+            target[0, action] = reward + 0.95 * next_values.max()
             network.fit(present, target, epochs=1, verbose=0)
-            state = env.reset()[0] if truncated else reached
+            state = env.reset()[0] if truncated else next_state
 
     return learn
 
@@ -145,6 +145,11 @@ LEARNERS: dict[str, tuple[str, int, Callable[[], Learn]]] = {
     "sb3": ("", 1_000, sb3),
     "sbx": ("", 1_000, sbx),
     "online, tensorflow, compiled": ("tensorflow", 100_000, lambda: ours(**ONLINE)),
+    "online, tensorflow, compiled, without fast_cpu": (
+        "tensorflow",
+        20_000,
+        lambda: plain(**ONLINE),
+    ),
     "online, jax, compiled": ("jax", 100_000, lambda: ours(**ONLINE)),
     "online, jax, compiled, without fast_cpu": ("jax", 20_000, lambda: plain(**ONLINE)),
     "online, jax, 64 seeds together": ("jax", 640_000, lambda: ours_together(64, **ONLINE)),
@@ -214,6 +219,7 @@ def work(name: str) -> None:
     ("peer", "name", "wanted"),
     [
         ("tutorial", "online, tensorflow, compiled", ">= 1,000x"),
+        ("tutorial", "online, tensorflow, compiled, without fast_cpu", ""),
         ("tutorial", "online, jax, compiled", ">= 50,000x"),
         ("tutorial", "online, jax, compiled, without fast_cpu", ""),
         ("tutorial", "online, jax, 64 seeds together", "aim: 100,000x"),
