@@ -10,24 +10,31 @@ No sum is infinite without a word: a table's rewards are at most 1e300 in size a
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from nchain_env.bellman import (
+    Model,
+    Outcomes,
+    RealArray,
+    backup,
+    check_table,
+    model_of,
+    outcomes_of,
+)
 from nchain_env.checks import integer, real
-from nchain_env.mdp import BoolArray, FloatArray, IntArray, TabularMDP
-
-RealArray = npt.NDArray[Any]  # doubles, or numbers of more digits
+from nchain_env.mdp import FloatArray, IntArray, TabularMDP
 
 # Up to this many states a linear system is solved directly, beyond by iteration.
 _DIRECT_STATES = 1000
 # The error that iteration leaves in a policy's values, relative to max|r| / (1 - gamma).
 _EVALUATION_ERROR = 1e-11
-_GAIN_SWEEPS = 100_000
-# What rewards of at most LARGEST_REWARD may be added up over, and what that may come to.
+# After so many the iteration for the gain gives up.
+GAIN_SWEEPS = 100_000
+# What rewards of at most LARGEST_REWARD may be added up over.
 _LONGEST_HORIZON = 10**8
-_LARGEST_VALUE = 1e307
 
 
 def value_iteration(mdp: TabularMDP, gamma: float, tolerance: float = 1e-10) -> FloatArray:
@@ -72,11 +79,11 @@ def policy_iteration(mdp: TabularMDP, gamma: float) -> tuple[IntArray, FloatArra
     Source: Howard 1960; Puterman 1994, section 6.4.
     """
     gamma = _discount(gamma)
-    model = _model(_outcomes(mdp, None), gamma)
+    model = model_of(outcomes_of(mdp, None), gamma)
     q = model.reward
     # A long chain improves one state an iteration; a hundred cheap sweeps go most of the way.
     for _ in range(100 if mdp.num_states > _DIRECT_STATES else 1):
-        q = _backup(model, q.max(axis=0))
+        q = backup(model, q.max(axis=0))
     policy = q.argmax(axis=0)
     # An error of the evaluation must not look like an improvement, or equal actions would
     # alternate for ever; `seen` is for rounding that exceeds the slack.
@@ -85,7 +92,7 @@ def policy_iteration(mdp: TabularMDP, gamma: float) -> tuple[IntArray, FloatArra
     states = np.arange(mdp.num_states)
     seen: set[int] = set()
     while True:
-        q = _backup(model, evaluate_policy(mdp, policy, gamma))
+        q = backup(model, evaluate_policy(mdp, policy, gamma))
         better = q.max(axis=0) > q[policy, states] + slack
         improved = np.where(better, q.argmax(axis=0), policy)
         seen.add(hash(policy.tobytes()))
@@ -115,7 +122,7 @@ def evaluate_policy(mdp: TabularMDP, policy: npt.ArrayLike, gamma: float) -> Flo
     """
     gamma = _discount(gamma)
     chosen = _checked_policy(mdp, policy)
-    model = _model(_outcomes(mdp, chosen), gamma)
+    model = model_of(outcomes_of(mdp, chosen), gamma)
     if mdp.num_states <= _DIRECT_STATES:
         equations = np.eye(mdp.num_states) - _matrix(model.weight, model.next_state)
         try:
@@ -147,10 +154,10 @@ def policy_return(mdp: TabularMDP, policy: npt.ArrayLike, horizon: int) -> float
 
     Source: Puterman 1994, section 4.2.
     """
-    model = _model(_outcomes(mdp, _checked_policy(mdp, policy)), 1.0)
+    model = model_of(outcomes_of(mdp, _checked_policy(mdp, policy)), 1.0)
     v: RealArray = np.zeros(mdp.num_states)
     for _ in range(integer("horizon", horizon, 0, _LONGEST_HORIZON + 1)):
-        v = _backup(model, v)
+        v = backup(model, v)
     return float(mdp.initial @ v)
 
 
@@ -170,10 +177,10 @@ def optimal_return(mdp: TabularMDP, horizon: int) -> float:
 
     Source: Puterman 1994, section 4.5.
     """
-    model = _model(_outcomes(mdp, None), 1.0)
+    model = model_of(outcomes_of(mdp, None), 1.0)
     v: RealArray = np.zeros(mdp.num_states)
     for _ in range(integer("horizon", horizon, 0, _LONGEST_HORIZON + 1)):
-        v = _backup(model, v).max(axis=0)
+        v = backup(model, v).max(axis=0)
     return float(mdp.initial @ v)
 
 
@@ -202,99 +209,23 @@ def average_reward(mdp: TabularMDP, policy: npt.ArrayLike) -> float:
     chosen = _checked_policy(mdp, policy)
     if mdp.num_states <= _DIRECT_STATES:
         return _direct_gain(mdp, chosen)
-    model = _model(_endless(_outcomes(mdp, chosen)), 1.0)
+    model = model_of(_endless(outcomes_of(mdp, chosen)), 1.0)
     # Going only nine tenths of the way changes no gain, and keeps a periodic chain from circling.
     v = np.zeros(model.reward.shape)
-    for _ in range(_GAIN_SWEEPS):
-        change = _backup(model, v) - v
+    for _ in range(GAIN_SWEEPS):
+        change = backup(model, v) - v
         low, high = float(change.min()), float(change.max())
         if high - low <= 2e-11 * model.scale:
             return (low + high) / 2
         v += 0.9 * change
         v -= v[0]
     raise RuntimeError(
-        f"the gain lies in [{low:g}, {high:g}] after {_GAIN_SWEEPS} sweeps: the policy's chain "
+        f"the gain lies in [{low:g}, {high:g}] after {GAIN_SWEEPS} sweeps: the policy's chain "
         "falls into parts with different gains, or mixes too slowly"
     )
 
 
-class _Outcomes(NamedTuple):
-    """What may follow, states last: NumPy sums and maximises fastest like that.
-
-    All of shape (J, ..., S), where `...` is A or nothing.
-    """
-
-    probability: RealArray
-    reward: FloatArray
-    next_state: IntArray
-    terminated: BoolArray
-
-
-class _Model(NamedTuple):
-    """Expected rewards and discounted outcomes, states last.
-
-    reward: (..., S); weight, next_state: (J, ..., S); scale: the largest expected |reward|.
-    """
-
-    reward: RealArray
-    weight: RealArray
-    next_state: IntArray
-    scale: float
-
-
-def _outcomes(
-    mdp: TabularMDP,
-    policy: npt.NDArray[Any] | None,
-    dtype: type[np.floating[Any]] = np.float64,
-) -> _Outcomes:
-    """(K, A, S) the outcomes of every action, or (J, S) those of what a checked policy does."""
-    _check_table(mdp)
-    probability: RealArray = mdp.probability.astype(dtype, copy=False)
-    at: Any = slice(None)
-    shape: tuple[int, ...] = mdp.next_state.shape
-    if policy is not None:
-        shape = (mdp.num_states, -1)
-        if policy.ndim == 1:
-            at = (np.arange(mdp.num_states), policy)
-        else:
-            probability = policy[:, :, None] * probability
-    return _Outcomes(
-        probability[at].reshape(shape).T,
-        mdp.reward[at].reshape(shape).T,
-        mdp.next_state[at].reshape(shape).T,
-        mdp.terminated[at].reshape(shape).T,
-    )
-
-
-def _model(outcomes: _Outcomes, gamma: float) -> _Model:
-    """The model at `gamma`, 1 for undiscounted sums.
-
-    Raises:
-        ValueError: The values might be beyond all doubles.
-    """
-    probability = np.ascontiguousarray(outcomes.probability)
-    scale = float((probability * np.abs(outcomes.reward)).sum(axis=0).max())
-    if gamma < 1 and scale / (1 - gamma) > _LARGEST_VALUE:
-        raise ValueError(
-            f"gamma must be at most {1 - scale / _LARGEST_VALUE!r} for rewards of {scale:g}, or "
-            f"values may be too large to be numbers; got {gamma!r}"
-        )
-    return _Model(
-        reward=(probability * outcomes.reward).sum(axis=0),
-        weight=gamma * probability * ~outcomes.terminated,
-        next_state=np.ascontiguousarray(outcomes.next_state),
-        scale=scale,
-    )
-
-
-def _backup(model: _Model, v: RealArray) -> RealArray:
-    """The Bellman backup: expected reward plus discounted value of what follows."""
-    value: RealArray = (model.weight * v[model.next_state]).sum(axis=0)
-    value += model.reward
-    return value
-
-
-def _operations(model: _Model) -> int:
+def _operations(model: Model) -> int:
     """How many roundings a value goes through in a backup, the making of the model included."""
     return len(model.weight) + 5
 
@@ -302,7 +233,7 @@ def _operations(model: _Model) -> int:
 def _fixed_point(
     mdp: TabularMDP, policy: npt.NDArray[Any] | None, gamma: float, tolerance: float
 ) -> FloatArray:
-    """The fixed point of `_backup`, greedy without a policy, to within `tolerance`.
+    """The fixed point of `backup`, greedy without a policy, to within `tolerance`.
 
     The backup is a contraction by `modulus` in the largest norm, so after k sweeps from 0 the error
     is at most modulus^k `bound`, and after any sweep at most modulus / (1 - modulus) times the last
@@ -311,7 +242,7 @@ def _fixed_point(
     of more digits, if the machine has them.
     """
     for dtype in (np.float64, np.longdouble):
-        model = _model(_outcomes(mdp, policy, dtype), gamma)
+        model = model_of(outcomes_of(mdp, policy, dtype), gamma)
         modulus = float(model.weight.sum(axis=0).max()) + _operations(model) * 2.0**-53
         gap = max(1 - modulus, 1e-300)  # a gamma too close to 1 leaves no bound
         bound = model.scale / gap
@@ -334,7 +265,7 @@ def _fixed_point(
         sweeps = math.ceil(math.log(allowed / bound) / math.log(modulus))
     q = np.zeros_like(model.reward)
     for _ in range(sweeps):
-        before, q = q, _backup(model, q.max(axis=0) if q.ndim == 2 else q)
+        before, q = q, backup(model, q.max(axis=0) if q.ndim == 2 else q)
         if modulus * float(np.abs(q - before).max()) <= allowed * gap:
             break
     return np.asarray(q, dtype=np.float64)
@@ -348,12 +279,12 @@ def _direct_gain(mdp: TabularMDP, policy: npt.NDArray[Any]) -> float:
     """
     with np.errstate(over="raise", under="raise", invalid="raise"):
         try:
-            return float(mdp.initial @ _gains(_outcomes(mdp, policy)))
+            return float(mdp.initial @ _gains(outcomes_of(mdp, policy)))
         except FloatingPointError:
             pass
     with np.errstate(over="raise", under="ignore", invalid="raise"):
         try:
-            return float(mdp.initial @ _gains(_outcomes(mdp, policy, np.longdouble)))
+            return float(mdp.initial @ _gains(outcomes_of(mdp, policy, np.longdouble)))
         except FloatingPointError:
             raise ValueError(
                 "mdp must not have probabilities so close to 0 that the time spent in a state is "
@@ -361,7 +292,7 @@ def _direct_gain(mdp: TabularMDP, policy: npt.NDArray[Any]) -> float:
             ) from None
 
 
-def _gains(outcomes: _Outcomes) -> RealArray:
+def _gains(outcomes: Outcomes) -> RealArray:
     """(S,) the gain from every state, by eliminating the states one after the other.
 
     A state is eliminated by sending all who would go there to where it is left for, with the reward
@@ -391,7 +322,7 @@ def _gains(outcomes: _Outcomes) -> RealArray:
     return gain
 
 
-def _endless(outcomes: _Outcomes) -> _Outcomes:
+def _endless(outcomes: Outcomes) -> Outcomes:
     """`outcomes` with the end of an episode as one more state, which pays nothing."""
     probability, reward, next_state, terminated = outcomes
     if not (probability * terminated).any():
@@ -402,7 +333,7 @@ def _endless(outcomes: _Outcomes) -> _Outcomes:
     probability = np.pad(probability, one_more)
     probability[0, -1] = 1.0
     reward = np.pad(reward, one_more)
-    return _Outcomes(probability, reward, next_state, np.zeros(reward.shape, dtype=np.bool_))
+    return Outcomes(probability, reward, next_state, np.zeros(reward.shape, dtype=np.bool_))
 
 
 def _matrix(weight: RealArray, next_state: IntArray) -> RealArray:
@@ -413,17 +344,12 @@ def _matrix(weight: RealArray, next_state: IntArray) -> RealArray:
     return matrix
 
 
-def _check_table(mdp: TabularMDP) -> None:
-    if not isinstance(mdp, TabularMDP):
-        raise TypeError(f"mdp must be a TabularMDP, got {mdp!r}")
-
-
 def _discount(gamma: float) -> float:
     return real("gamma", gamma, 0, 1, open_high=True)
 
 
 def _checked_policy(mdp: TabularMDP, policy: npt.ArrayLike) -> npt.NDArray[Any]:
-    _check_table(mdp)
+    check_table(mdp)
     states, actions = mdp.num_states, mdp.num_actions
     chosen = np.asarray(policy)
     if chosen.shape == (states,) and np.issubdtype(chosen.dtype, np.integer):

@@ -198,7 +198,7 @@ class TestAverageReward:
     def test_a_large_process_that_falls_apart_is_refused_with_what_is_known(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(planning, "_GAIN_SWEEPS", 7)
+        monkeypatch.setattr(planning, "GAIN_SWEEPS", 7)
         states = np.arange(1001)
         mdp = TabularMDP(
             states[:, None, None],

@@ -34,6 +34,7 @@ from planning_oracles import (
 )
 
 from nchain_env import TabularMDP, chain_mdp, planning
+from nchain_env.bellman import backup, model_of, outcomes_of
 from nchain_env.planning import (
     average_reward,
     evaluate_policy,
@@ -218,13 +219,12 @@ class TestValueIteration:
 def counted(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     """The number of backups since the last question."""
     calls: list[int] = []
-    backup = planning._backup
 
     def counting(*args: Any) -> Any:
         calls.append(1)
         return backup(*args)
 
-    monkeypatch.setattr(planning, "_backup", counting)
+    monkeypatch.setattr(planning, "backup", counting)
 
     def since() -> int:
         number = len(calls)
@@ -240,7 +240,7 @@ class TestBackup:
     @given(mdp=processes(8), gamma=GAMMAS, seed=st.integers(0, 2**32 - 1))
     def test_it_is_what_the_definition_says(self, mdp: TabularMDP, gamma: float, seed: int) -> None:
         v = np.random.default_rng(seed).normal(scale=100, size=mdp.num_states)
-        q = planning._backup(planning._model(planning._outcomes(mdp, None), gamma), v)
+        q = backup(model_of(outcomes_of(mdp, None), gamma), v)
         np.testing.assert_allclose(q.T, backed_up(mdp, v, gamma), rtol=1e-12, atol=1e-10)
 
     @given(mdp=processes(8), gamma=GAMMAS, seed=st.integers(0, 2**32 - 1))
@@ -248,15 +248,15 @@ class TestBackup:
         self, mdp: TabularMDP, gamma: float, seed: int
     ) -> None:
         v, w = np.random.default_rng(seed).normal(scale=100, size=(2, mdp.num_states))
-        model = planning._model(planning._outcomes(mdp, None), gamma)
-        v_next, w_next = (planning._backup(model, x).max(axis=0) for x in (v, w))
+        model = model_of(outcomes_of(mdp, None), gamma)
+        v_next, w_next = (backup(model, x).max(axis=0) for x in (v, w))
         assert np.abs(v_next - w_next).max() <= gamma * np.abs(v - w).max() + 1e-10
 
     @given(mdp=processes(8), gamma=GAMMAS, seed=st.integers(0, 2**32 - 1))
     def test_it_keeps_order(self, mdp: TabularMDP, gamma: float, seed: int) -> None:
         v, more = np.random.default_rng(seed).normal(scale=100, size=(2, mdp.num_states))
-        model = planning._model(planning._outcomes(mdp, None), gamma)
-        lower, upper = (planning._backup(model, x) for x in (v, v + np.abs(more)))
+        model = model_of(outcomes_of(mdp, None), gamma)
+        lower, upper = (backup(model, x) for x in (v, v + np.abs(more)))
         assert (lower <= upper + 1e-10).all()
 
 

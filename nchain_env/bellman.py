@@ -1,0 +1,96 @@
+"""Bellman's backup on an outcome table."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from nchain_env.mdp import BoolArray, FloatArray, IntArray, TabularMDP
+
+RealArray = npt.NDArray[Any]  # doubles, or numbers of more digits
+# The largest value that rewards and a gamma may allow.
+_LARGEST_VALUE = 1e307
+
+
+class Outcomes(NamedTuple):
+    """The outcomes, states last: NumPy sums and maximises fastest like that.
+
+    All of shape (J, ..., S), where `...` is A or nothing.
+    """
+
+    probability: RealArray
+    reward: FloatArray
+    next_state: IntArray
+    terminated: BoolArray
+
+
+class Model(NamedTuple):
+    """Expected rewards and discounted outcomes, states last.
+
+    reward: (..., S); weight, next_state: (J, ..., S); scale: the largest expected |reward|.
+    """
+
+    reward: RealArray
+    weight: RealArray
+    next_state: IntArray
+    scale: float
+
+
+def outcomes_of(
+    mdp: TabularMDP,
+    policy: npt.NDArray[Any] | None,
+    dtype: type[np.floating[Any]] = np.float64,
+) -> Outcomes:
+    """Return the outcomes of every action, (K, A, S), or of a checked policy, (J, S)."""
+    check_table(mdp)
+    probability: RealArray = mdp.probability.astype(dtype, copy=False)
+    at: Any = slice(None)
+    shape: tuple[int, ...] = mdp.next_state.shape
+    if policy is not None:
+        shape = (mdp.num_states, -1)
+        if policy.ndim == 1:
+            at = (np.arange(mdp.num_states), policy)
+        else:
+            probability = policy[:, :, None] * probability
+    return Outcomes(
+        probability[at].reshape(shape).T,
+        mdp.reward[at].reshape(shape).T,
+        mdp.next_state[at].reshape(shape).T,
+        mdp.terminated[at].reshape(shape).T,
+    )
+
+
+def model_of(outcomes: Outcomes, gamma: float) -> Model:
+    """Return the model at `gamma`, 1 for undiscounted sums.
+
+    Raises:
+        ValueError: The values might be beyond all doubles.
+    """
+    probability = np.ascontiguousarray(outcomes.probability)
+    scale = float((probability * np.abs(outcomes.reward)).sum(axis=0).max())
+    if gamma < 1 and scale / (1 - gamma) > _LARGEST_VALUE:
+        raise ValueError(
+            f"gamma must be at most {1 - scale / _LARGEST_VALUE!r} for rewards of {scale:g}, or "
+            f"values may be too large to be numbers; got {gamma!r}"
+        )
+    return Model(
+        reward=(probability * outcomes.reward).sum(axis=0),
+        weight=gamma * probability * ~outcomes.terminated,
+        next_state=np.ascontiguousarray(outcomes.next_state),
+        scale=scale,
+    )
+
+
+def backup(model: Model, v: RealArray) -> RealArray:
+    """Return the Bellman backup of v, (S,): expected reward plus discounted next value."""
+    value: RealArray = (model.weight * v[model.next_state]).sum(axis=0)
+    value += model.reward
+    return value
+
+
+def check_table(mdp: TabularMDP) -> None:
+    """Raise TypeError where something else is given as the process."""
+    if not isinstance(mdp, TabularMDP):
+        raise TypeError(f"mdp must be a TabularMDP, got {mdp!r}")
