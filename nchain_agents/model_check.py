@@ -204,7 +204,7 @@ class _Seen:
             tests.append((f"outcomes of {len(counts)} kinds", probability, counts))
         allowed = math.log((1 + 2 * self._mdp.num_states * self._mdp.num_actions) / LEVEL)
         for what, probability, counts in tests:
-            if _evidence(probability, counts) > allowed:
+            if evidence(probability, counts) > allowed:
                 by_table = ", ".join(f"{p:.3g}" for p in probability)
                 shares = ", ".join(f"{share:.3g}" for share in counts / counts.sum())
                 raise _Differs(
@@ -237,7 +237,7 @@ class _Seen:
         return self._rows[state, action]
 
 
-def _evidence(probability: FloatArray, counts: npt.NDArray[np.int64]) -> float:
+def evidence(probability: FloatArray, counts: npt.NDArray[np.int64]) -> float:
     """Return the logarithm of how much more likely the counts are by a mixture than by the table.
 
     The mixture is that of all probabilities with a Dirichlet(1/2, ...) prior. By the table the

@@ -116,8 +116,8 @@ class Program:
             mdp.next_state.ravel().astype(np.int32),
             self._rewards.astype(np.float32),
             mdp.terminated.ravel(),
-            _split(mdp.cumulative.reshape(-1, mdp.cumulative.shape[-1])),
-            _split(mdp.cumulative_initial),
+            split(mdp.cumulative.reshape(-1, mdp.cumulative.shape[-1])),
+            split(mdp.cumulative_initial),
             np.int32(min(self._env.max_episode_steps, 2**31 - 1)),
         )
 
@@ -202,7 +202,7 @@ class Program:
             explores = _at(numbers.explore, i) < epsilon
             a = ops.where(explores, _at(numbers.action, i), greedy)
             pair = s * num_actions + a
-            k = _first_above(_both_at(table.cumulative, pair), _both_at(numbers.env, carry.used))
+            k = first_above(_both_at(table.cumulative, pair), _both_at(numbers.env, carry.used))
             outcome = pair * table.cumulative[0].shape[1] + k
             next_state = _at(table.next_state, outcome)
             terminated = _at(table.terminated, outcome)
@@ -214,7 +214,7 @@ class Program:
                     for number in (s, next_state, a, _at(table.reward, outcome), discount, ended)
                 ]
             )
-            start = _first_above(table.initial, _both_at(numbers.env, carry.used + 1))
+            start = first_above(table.initial, _both_at(numbers.env, carry.used + 1))
             one = ops.cast(ended, "int32")
             carry = carry._replace(
                 rows=ops.slice_update(carry.rows, (_at(plan.row, i), 0, 0), row[None, None]),
@@ -295,7 +295,7 @@ class Program:
         index[: len(updates)] = uniform * kept[:, None]
         return Numbers(
             tuple(
-                _padded(part, 2 * chunk) for part in _split(self._env.np_random.random(2 * count))
+                _padded(part, 2 * chunk) for part in split(self._env.np_random.random(2 * count))
             ),
             _padded(flat[at].astype(np.float32), chunk),
             _padded((flat[at + 1] * num_actions).astype(np.int32), chunk),
@@ -343,7 +343,7 @@ class Program:
         self._learner.release()
 
 
-def _split(numbers: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int32], ...]:
+def split(numbers: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int32], ...]:
     """Return numbers in [0, 1] as two integers each, because single precision is not exact.
 
     Random numbers are multiples of 2^-53; the thresholds that they are compared with are rounded
@@ -362,7 +362,7 @@ def _both_at(pair: tuple[Any, ...], index: Any) -> tuple[Any, ...]:
     return tuple(_at(part, index) for part in pair)
 
 
-def _first_above(thresholds: tuple[Any, ...], number: tuple[Any, ...]) -> Any:
+def first_above(thresholds: tuple[Any, ...], number: tuple[Any, ...]) -> Any:
     """Return the index of the first threshold above the number, as `categorical_sample` does."""
     (high, low), (number_high, number_low) = thresholds, number
     return _first((high > number_high) | ((high == number_high) & (low > number_low)))

@@ -133,8 +133,21 @@ class PosteriorSampling(TableAgent):
         """The action values, (S, A), of the mean of the posterior."""
         if self._mean is None or self._mean[0] != self.num_timesteps:
             weights = self.tables.counts + self._prior_weight
-            self._mean = self.num_timesteps, self._solve(weights, self._mean_rewards(0.0))
+            mean = _model(weights, self._mean_rewards(0.0))
+            self._mean = self.num_timesteps, policy_iteration(mean, self.gamma)[1]
         return self._mean[1]
+
+    def sample_model(self) -> TabularMDP:
+        """Return a model drawn from the posterior by the agent's generator.
+
+        Its outcomes are those of the counts: the S states and the end of the episode.
+        """
+        weights = self.np_random.standard_gamma(self.tables.counts + self._prior_weight)
+        # a weight can underflow to 0, but not all of a row: the counts or the prior stop that
+        weights += np.finfo(np.float64).tiny
+        largest = np.abs(self._mean_rewards(0.0)).max()
+        unseen = self.np_random.normal(0.0, 1.0, size=weights.shape) * largest
+        return _model(weights, self._mean_rewards(unseen))
 
     @property
     def _prior_weight(self) -> float:
@@ -176,7 +189,7 @@ class PosteriorSampling(TableAgent):
         while self.num_timesteps < end:
             step = self._steps_in_episode % self.resample_every
             if step == 0:
-                self._sample_model()
+                self.tables.q[...] = policy_iteration(self.sample_model(), self.gamma)[1]
             start, episodes = self.num_timesteps, len(self.episode_returns)
             # as far as this model goes: to the next sample, or the end of the episode
             super()._train(min(end, start + self.resample_every - step), lambda: False, progress)
@@ -188,32 +201,12 @@ class PosteriorSampling(TableAgent):
             if requested():
                 return
 
-    def _sample_model(self) -> None:
-        weights = self.np_random.standard_gamma(self.tables.counts + self._prior_weight)
-        # a weight can underflow to 0, but not all of a row: the counts or the prior stop that
-        weights += np.finfo(np.float64).tiny
-        largest = np.abs(self._mean_rewards(0.0)).max()
-        unseen = self.np_random.normal(0.0, 1.0, size=weights.shape) * largest
-        self.tables.q[...] = self._solve(weights, self._mean_rewards(unseen))
-
     def _mean_rewards(self, unseen: float | FloatArray) -> FloatArray:
         """(S, A, S + 1) what each outcome pays."""
         if self._known is not None:
             return self._known
         counts = self.tables.counts
         return np.where(counts > 0, self.tables.reward_sums / np.maximum(counts, 1), unseen)
-
-    def _solve(self, weights: FloatArray, rewards: FloatArray) -> FloatArray:
-        states, _, outcomes = weights.shape
-        end: BoolArray = np.arange(outcomes) == states
-        mdp = TabularMDP(
-            next_state=np.broadcast_to(np.where(end, 0, np.arange(outcomes)), weights.shape),
-            probability=weights / weights.sum(axis=-1, keepdims=True),
-            reward=rewards,
-            terminated=np.broadcast_to(end, weights.shape),
-            initial=np.full(states, 1 / states),
-        )
-        return policy_iteration(mdp, self.gamma)[1]
 
     def _known_rewards(self) -> FloatArray:
         """(S, A, S + 1) the mean reward of each outcome by the environment's model."""
@@ -239,3 +232,16 @@ class PosteriorSampling(TableAgent):
     def _leave_episode(self) -> None:
         super()._leave_episode()
         self._steps_in_episode = 0
+
+
+def _model(weights: FloatArray, rewards: FloatArray) -> TabularMDP:
+    """The model with these weights and rewards of the outcomes, both (S, A, S + 1)."""
+    states, _, outcomes = weights.shape
+    end: BoolArray = np.arange(outcomes) == states
+    return TabularMDP(
+        next_state=np.broadcast_to(np.where(end, 0, np.arange(outcomes)), weights.shape),
+        probability=weights / weights.sum(axis=-1, keepdims=True),
+        reward=rewards,
+        terminated=np.broadcast_to(end, weights.shape),
+        initial=np.full(states, 1 / states),
+    )

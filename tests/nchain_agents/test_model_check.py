@@ -14,7 +14,7 @@ from gymnasium.wrappers import RecordEpisodeStatistics, TimeLimit, TransformRewa
 
 from nchain_agents import QLearning, score
 from nchain_agents.evaluation import EpisodeEvaluator, ExactEvaluator, evaluator_of
-from nchain_agents.model_check import LEVEL, _evidence, check_model
+from nchain_agents.model_check import LEVEL, check_model, evidence
 from nchain_env import NChainEnv, TabularMDP, chain_mdp
 from nchain_env.planning import optimal_return, policy_return
 
@@ -84,7 +84,7 @@ def test_the_chances_of_a_false_alarm_are_what_they_are_said_to_be() -> None:
         comb(total, k)
         * p[0] ** k
         * p[1] ** (total - k)
-        * exp(_evidence(p, np.array([k, total - k])))
+        * exp(evidence(p, np.array([k, total - k])))
         for k in range(total + 1)
     )
     assert mean == pytest.approx(1)

@@ -8,10 +8,8 @@ import pytest
 from scipy.stats import beta, kstest, norm
 from table_learners import Script
 
-from nchain_agents import (
-    PosteriorSampling,
-    learn_many,
-)
+from nchain_agents import PosteriorSampling, learn_many
+from nchain_env import TabularMDP
 
 
 def test_posterior_sampling_counts_what_it_sees() -> None:
@@ -57,13 +55,13 @@ def test_posterior_sampling_samples_anew_each_episode_and_each_horizon() -> None
 
 def when_sampled(agent: PosteriorSampling, *calls: int) -> list[int]:
     sampled = []
-    sample = agent._sample_model
+    sample = agent.sample_model
 
-    def counted() -> None:
+    def counted() -> TabularMDP:
         sampled.append(agent.num_timesteps)
-        sample()
+        return sample()
 
-    agent._sample_model = counted  # type: ignore[method-assign]
+    agent.sample_model = counted  # type: ignore[method-assign]
     for steps in calls:
         agent.learn(steps)
     return sampled
@@ -75,28 +73,36 @@ def test_a_callback_stops_posterior_sampling() -> None:
     assert agent.num_timesteps == 60
 
 
-def test_models_are_sampled_from_the_posterior_and_solved() -> None:
+def test_the_sampled_model_is_solved() -> None:
+    steps = [(1, -4.0, False, False), (2, 0.0, False, False), (0, 3.0, True, False)]
+    agent = PosteriorSampling(Script(*steps * 20), gamma=0.5, resample_every=1, seed=0)
+    sample = agent.sample_model
+    sampled: list[TabularMDP] = []
+
+    def kept() -> TabularMDP:
+        sampled.append(sample())
+        return sampled[-1]
+
+    agent.sample_model = kept  # type: ignore[method-assign]
+    for step in range(1, 61):
+        agent.learn(1)
+        assert len(sampled) == step
+        # Bellman's equation of the sampled model, where the fourth outcome ends the episode
+        next_value = np.append(agent.tables.q.max(axis=1), 0.0)
+        model = sampled[-1]
+        q = (model.probability * (model.reward + 0.5 * next_value)).sum(axis=2)
+        np.testing.assert_allclose(agent.tables.q, q, atol=1e-9)
+
+
+def test_models_are_sampled_from_the_posterior() -> None:
     agent = PosteriorSampling(Script(), gamma=0.5, prior=1.0, seed=0)
     counts, sums = agent.tables.counts, agent.tables.reward_sums
     assert counts.dtype == np.int64
     counts[0, 0, 1], sums[0, 0, 1] = 2, -8.0
     counts[1, 1, 3], sums[1, 1, 3] = 1, 3.0
-    solve = agent._solve
-    sampled: list[tuple[Any, Any]] = []
-
-    def kept(weights: Any, rewards: Any) -> Any:
-        sampled.append((weights / weights.sum(axis=2, keepdims=True), rewards))
-        return solve(weights, rewards)
-
-    agent._solve = kept  # type: ignore[method-assign]
-    for _ in range(300):
-        agent._sample_model()
-        probability, rewards = sampled[-1]
-        # Bellman's equation of the sampled model, where the fourth outcome ends the episode
-        following = np.append(agent.tables.q.max(axis=1), 0.0)
-        q = (probability * (rewards + 0.5 * following)).sum(axis=2)
-        np.testing.assert_allclose(agent.tables.q, q, atol=1e-9)
-    probabilities, paid = (np.array(column) for column in zip(*sampled, strict=True))
+    sampled = [agent.sample_model() for _ in range(300)]
+    probabilities = np.array([model.probability for model in sampled])
+    paid = np.array([model.reward for model in sampled])
     # seen: the mean of what it paid; unseen: Normal(0, 4), a number each
     assert (paid[:, 0, 0, 1] == -4.0).all()
     assert (paid[:, 1, 1, 3] == 3.0).all()
@@ -110,8 +116,7 @@ def test_models_are_sampled_from_the_posterior_and_solved() -> None:
 
 def test_unseen_outcomes_pay_nothing_while_nothing_was_paid() -> None:
     agent = PosteriorSampling(Script(*[(1, 0.0, False, False)] * 9), seed=0).learn(9)
-    agent._sample_model()
-    assert (agent.tables.q == 0.0).all()
+    assert not agent.sample_model().reward.any()
 
 
 def test_weights_that_underflow_leave_a_model_that_can_be_solved() -> None:
@@ -131,13 +136,11 @@ def test_posterior_sampling_earns_more_in_its_first_1000_steps_than_going_backwa
 
 
 def test_known_rewards_are_those_of_the_model_and_the_end_is_an_outcome_of_its_own() -> None:
-    chain = PosteriorSampling("NChain-v0", rewards="known")._known
-    assert chain is not None
+    chain = PosteriorSampling("NChain-v0", rewards="known").sample_model().reward
     assert chain[4, 0].tolist() == [2.0, 0, 0, 0, 10.0, 0]
     assert chain[2, 1].tolist() == [2.0, 0, 0, 0, 0, 0]
     # the goal of FrozenLake, 15, pays 1 and ends the episode, as the holes do for nothing
-    lake = PosteriorSampling("FrozenLake-v1", rewards="known")._known
-    assert lake is not None
+    lake = PosteriorSampling("FrozenLake-v1", rewards="known").sample_model().reward
     assert lake.shape == (16, 4, 17)
     paid = {(14, action, 16): 1.0 for action in (1, 2, 3)}  # down, right and up may slip there
     assert {tuple(at): lake[tuple(at)] for at in np.argwhere(lake).tolist()} == paid
