@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -15,7 +16,7 @@ import nchain_env
 FOLDERS = [Path(package.__path__[0]) for package in (nchain_agents, nchain_env)]
 # What begins with an underscore and is public: the methods of named tuples, and how a process ends
 # without Python.
-DOCUMENTED = {"_asdict", "_fields", "_make", "_replace", "_exit"}
+DOCUMENTED = {"_asdict", "_replace", "_exit"}
 # Gymnasium's TimeLimit has no public name for its limit and for the steps since the reset.
 NO_PUBLIC_NAME = {
     "nchain_agents.model_env": {"_max_episode_steps", "_elapsed_steps"},
@@ -70,6 +71,26 @@ def foreign_private_names(tree: ast.Module) -> Iterator[str]:
                 yield f"line {node.lineno}: {name}"
 
 
+TESTS = Path(__file__).parent
+PRIVATE = {name for tree in TREES.values() for name in own_names(tree) if is_private(name)} - {"_"}
+
+
+def words(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Yield what a test names: attributes, methods, imports, and words in strings, with its line.
+
+    A string may be an argument of `setattr`, or the code of another process.
+    """
+    for node in ast.walk(tree):
+        match node:
+            case (
+                ast.Attribute(attr=text)
+                | ast.FunctionDef(name=text)
+                | ast.alias(name=text)
+                | ast.Constant(value=str(text))
+            ):
+                yield from ((node.lineno, word) for word in re.findall(r"\w+", text))
+
+
 def imported(name: str, tree: ast.Module) -> set[str]:
     """The modules of the two packages that a module imports, wherever it does."""
     found: set[str] = set()
@@ -91,6 +112,14 @@ def test_a_module_uses_only_public_names_of_others(name: str) -> None:
     assert not used
 
 
+@pytest.mark.parametrize(
+    "file", sorted(TESTS.rglob("*.py")), ids=lambda file: str(file.relative_to(TESTS))
+)
+def test_a_test_names_nothing_private_of_the_packages(file: Path) -> None:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    assert not [f"line {line}: {word}" for line, word in words(tree) if word in PRIVATE]
+
+
 def test_no_modules_import_each_other_in_a_circle() -> None:
     graph = {name: imported(name, tree) for name, tree in TREES.items()}
     try:
@@ -105,6 +134,14 @@ def test_the_checks_see_what_they_look_for() -> None:
         "line 1: _b",
         "line 2: c._d",
         "line 3: _e",
+    ]
+    code = "import a._b\nc._d\ndef _e(): ...\nset(x, '_f')\nrun('x._g()')\n"
+    assert sorted(found for found in words(ast.parse(code)) if is_private(found[1])) == [
+        (1, "_b"),
+        (2, "_d"),
+        (3, "_e"),
+        (4, "_f"),
+        (5, "_g"),
     ]
     code = "if TYPE_CHECKING:\n    import nchain_env.mdp\ndef f():\n    import nchain_agents.agent"
     assert imported("x", ast.parse(code)) == {"nchain_env.mdp", "nchain_agents.agent"}

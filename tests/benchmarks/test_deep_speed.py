@@ -170,7 +170,7 @@ class Worker:
     """A process that learns some steps each time it is asked to, and says how fast."""
 
     def __init__(self, name: str) -> None:
-        backend, self._steps, _ = LEARNERS[name]
+        backend, self.steps, _ = LEARNERS[name]
         one_core = {
             "KERAS_BACKEND": backend or "tensorflow",
             "TF_CPP_MIN_LOG_LEVEL": "3",
@@ -179,7 +179,7 @@ class Worker:
             "OMP_NUM_THREADS": "1",
             "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
         }
-        self._process = subprocess.Popen(
+        self.process = subprocess.Popen(
             [sys.executable, __file__, name],
             env=os.environ | one_core,
             stdin=subprocess.PIPE,
@@ -191,16 +191,16 @@ class Worker:
 
     def ask(self) -> tuple[float, float]:
         """Return the steps a second, and the largest size of the process in MiB."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        print(self._steps, file=self._process.stdin, flush=True)
-        answer = self._process.stdout.readline()
-        assert answer, f"the learner ended; to see why, enter 1 after: {self._process.args!r}"
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        print(self.steps, file=self.process.stdin, flush=True)
+        answer = self.process.stdout.readline()
+        assert answer, f"the learner ended; to see why, enter 1 after: {self.process.args!r}"
         rate, size = answer.split()
         return float(rate), float(size)
 
     def close(self) -> None:
-        self._process.communicate()
+        self.process.communicate()
 
 
 def work(name: str) -> None:

@@ -88,12 +88,12 @@ class Cluster:
     def __init__(self, folder: Path, workers: int) -> None:
         file = folder / "scheduler.json"
         self.mark = f"{folder.name}-cluster-{os.getpid()}"
-        self._options: dict[str, Any] = {
+        self.options: dict[str, Any] = {
             "cwd": folder,
             "env": {**os.environ, "NCHAIN_MARK": self.mark},
         }
         options = ("--port", "0", "--no-dashboard", "--scheduler-file", str(file))
-        self.scheduler = begin(*self._dask("scheduler"), *options, **self._options)
+        self.scheduler = begin(*self._dask("scheduler"), *options, **self.options)
         self.workers: list[subprocess.Popen[bytes]] = []
         assert eventually(lambda: address_in(file) != "")
         self.address = address_in(file)
@@ -103,7 +103,7 @@ class Cluster:
     def add_worker(self) -> None:
         """Begin one more worker."""
         options = (self.address, "--nthreads", "1", "--no-dashboard")
-        self.workers.append(begin(*self._dask("worker"), *options, **self._options))
+        self.workers.append(begin(*self._dask("worker"), *options, **self.options))
 
     def close(self) -> None:
         """Kill what is left."""

@@ -31,13 +31,13 @@ class Script(gym.Env[Any, Any]):
     action_space = gym.spaces.Discrete(2)
 
     def __init__(self, *steps: tuple[int, float, bool, bool]) -> None:
-        self._steps = iter(steps)
+        self.steps = iter(steps)
 
     def reset(self, **kwargs: Any) -> tuple[int, dict[str, Any]]:
         return 0, {}
 
     def step(self, action: int) -> tuple[int, float, bool, bool, dict[str, Any]]:
-        next_state, reward, terminated, truncated = next(self._steps)
+        next_state, reward, terminated, truncated = next(self.steps)
         return next_state, reward, terminated, truncated, {}
 
 

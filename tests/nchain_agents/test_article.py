@@ -26,13 +26,18 @@ from nchain_env.mdp import TabularMDP
 Rule = Any
 
 
-def tutorial_loop(agent: Any, episodes: int, epsilon: float, learns: Rule) -> Any:
-    """The tutorial's loop by NumPy calls, with the random numbers that the agent would take."""
-    env, rng, table = gym.make("NChain-v0"), agent.np_random, np.zeros((5, 2))
-    seed = agent._env_seed
-    for _ in range(episodes):
-        s, _ = env.reset(seed=seed)
-        seed = None
+def seeds_of(seed: int) -> list[int]:
+    """The seeds that an agent makes of its own: for itself, and for its environment."""
+    return np.random.SeedSequence(seed).generate_state(2).tolist()
+
+
+def tutorial_loop(seed: int, episodes: int, epsilon: float, learns: Rule) -> Any:
+    """The tutorial's loop by NumPy calls, with the random numbers that an agent would take."""
+    env, table = gym.make("NChain-v0"), np.zeros((5, 2))
+    agent_seed, env_seed = seeds_of(seed)
+    rng = np.random.default_rng(agent_seed)
+    for episode in range(episodes):
+        s, _ = env.reset(seed=None if episode else env_seed)
         epsilon *= 0.999
         done = False
         while not done:
@@ -61,7 +66,7 @@ def test_the_learners_are_the_tutorials_to_the_bit(epsilon: float, compiled: boo
     schedule: Any = {"initial": epsilon, "decay": 0.999}
     settings: Any = {"gamma": 0.95, "learning_rate": 0.8, "epsilon": schedule, "seed": 3}
     learned = TutorialQLearning("NChain-v0", compiled=compiled, **settings).learn(8000).q
-    expected = tutorial_loop(TutorialQLearning("NChain-v0", **settings), 8, epsilon, moves)
+    expected = tutorial_loop(3, 8, epsilon, moves)
     assert (learned == expected).all()
     assert np.count_nonzero(learned) == (10 if epsilon else 5)
 
@@ -69,7 +74,7 @@ def test_the_learners_are_the_tutorials_to_the_bit(epsilon: float, compiled: boo
 @pytest.mark.parametrize("seed", range(3))
 def test_the_sum_of_rewards_is_the_tutorials_to_the_bit(seed: int) -> None:
     learned = RewardSum("NChain-v0", seed=seed).learn(8000).q
-    assert (learned == tutorial_loop(RewardSum("NChain-v0", seed=seed), 8, 0.0, adds_up)).all()
+    assert (learned == tutorial_loop(seed, 8, 0.0, adds_up)).all()
 
 
 class Textbook(TutorialQLearning):
@@ -222,7 +227,7 @@ def test_the_network_learns_as_the_tutorials_does() -> None:
     def values(state: int) -> Any:
         return keras.ops.convert_to_numpy(network(one_hot[state : state + 1])).copy()
 
-    s, _ = env.reset(seed=same._env_seed)
+    s, _ = env.reset(seed=seeds_of(4)[1])
     for _ in range(steps):
         explores, action, _ = same.np_random.random(3)  # the third chooses from a buffer of one
         a = int(2 * action) if explores < 0.5 * 0.999 else int(values(s).argmax())

@@ -102,7 +102,6 @@ def untouched(agent: Agent) -> bool:
     fresh = QLearning("NChain-v0", seed=0)
     return (
         agent.num_timesteps == 0
-        and agent._observation is None
         and agent.np_random.bit_generator.state == fresh.np_random.bit_generator.state
         and vars(agent.env.unwrapped).keys() == vars(fresh.env.unwrapped).keys()
     )

@@ -65,8 +65,10 @@ def test_an_agent_that_cannot_be_saved_is_trained_and_measured(
 def test_where_to_save_what_cannot_be_saved_is_refused_before_the_training(
     optimist: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(Optimist, "learn", None)  # a call would be a TypeError
-    monkeypatch.setattr(custom, "_checked", lambda preset: preset)
+    def learn(agent: Optimist, total_timesteps: int) -> None:
+        raise AssertionError("called")
+
+    monkeypatch.setattr(Optimist, "learn", learn)
     out = str(tmp_path / "x")
     assert nchain(monkeypatch, "train", optimist, "--out", out) == 2
     said = capsys.readouterr().err

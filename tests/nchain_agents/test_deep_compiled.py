@@ -11,7 +11,7 @@ pytest.importorskip("keras", reason="needs the keras or the jax extra")
 
 import keras
 
-from nchain_agents import KerasDQN, QLearning, learn_many
+from nchain_agents import EveryNTimesteps, KerasDQN, QLearning, learn_many
 
 # Keras reads JAX's arrays in a way that NumPy warns about
 pytestmark = pytest.mark.filterwarnings(
@@ -58,7 +58,7 @@ def everything(agent: KerasDQN) -> list[Any]:
         agent.episode_returns.tolist(),
         agent.training_state.replay.added.tolist(),
         agent.training_state.returns.tolist(),
-        agent._observation,
+        agent.training_state.observation,
         env.s,
         agent.np_random.bit_generator.state,
         env.np_random.bit_generator.state,
@@ -119,25 +119,29 @@ def test_interrupted_it_keeps_what_was_finished_and_goes_on(
 ) -> None:
     from nchain_agents.deep import compiled
 
-    monkeypatch.setattr(compiled, "_STEPS", 100)
+    class Interrupted(compiled.Program):
+        """Takes 100 steps at a time, and is interrupted once in the second hundred."""
+
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            self.chunk, self.runs = 100, 0
+            whole = self.compiled_run(False)
+
+            def interrupted(*arguments: Any) -> Any:
+                self.runs += 1
+                after = whole(*arguments)
+                if self.runs == 2:
+                    raise KeyboardInterrupt
+                return after
+
+            self.compiled_run = lambda stop: interrupted  # type: ignore[assignment]
+
+    monkeypatch.setattr(compiled, "Program", Interrupted)
     agent = KerasDQN(environment("FrozenLake-v1"), compiled=True, seed=3, **PLAIN)
-    agent._begin()
-    program = agent._compiled_program(True)
-    whole, runs = program.compiled_run(False), []
-
-    def interrupted(*arguments: Any) -> Any:
-        runs.append(whole(*arguments))
-        if len(runs) == 2:
-            raise KeyboardInterrupt
-        return runs[-1]
-
-    monkeypatch.setattr(program, "compiled_run", lambda stop: interrupted)
     with pytest.raises(KeyboardInterrupt):
         agent.learn(300)
     stepped = KerasDQN(environment("FrozenLake-v1"), compiled=False, seed=3, **PLAIN)
-    stepped._begin()
-    stepped._end = 300  # of which the first hundred
-    stepped._train(100, None, lambda: None)
+    stepped.learn(300, EveryNTimesteps(100, lambda agent: False))
     assert agent.num_timesteps == 100
     assert everything(agent) == everything(stepped)
     assert close(agent, stepped)
@@ -177,7 +181,7 @@ def test_agents_that_differ_do_not_learn_together() -> None:
 
 
 def test_split_numbers_compare_like_the_numbers() -> None:
-    from nchain_agents.deep.compiled import _first_above, _split
+    from nchain_agents.deep.compiled import first_above, split
 
     rng = np.random.default_rng(0)
     numbers = rng.random(3000)
@@ -185,10 +189,10 @@ def test_split_numbers_compare_like_the_numbers() -> None:
     for thresholds in (numbers, near, np.round(numbers, 2), np.full(3000, 1.0)):
         rows = np.stack([thresholds, np.ones(3000)], axis=1)
         for i in range(0, 3000, 50):
-            high, low = _split(rows[i])
-            number = tuple(part[i] for part in _split(numbers))
+            high, low = split(rows[i])
+            number = tuple(part[i] for part in split(numbers))
             # as Gymnasium's categorical_sample does
-            assert _first_above((high, low), number) == np.argmax(rows[i] > numbers[i])
+            assert first_above((high, low), number) == np.argmax(rows[i] > numbers[i])
 
 
 class Toll(FrozenLakeEnv):

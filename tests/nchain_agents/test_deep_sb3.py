@@ -14,6 +14,7 @@ import stable_baselines3 as sb3
 import torch
 
 from nchain_agents import KerasDQN
+from nchain_agents.deep.encoding import Encoding
 from nchain_agents.deep.replay import Batch
 
 # Keras reads JAX's arrays in a way that NumPy warns about
@@ -76,12 +77,12 @@ def twins(capacity: int = 64, **parameters: Any) -> tuple[KerasDQN, Any]:
 def fill(ours: KerasDQN, theirs: Any, env: gym.Env[Any, Any], steps: int) -> None:
     """Let both keep the same transitions, of random actions."""
     observation, _ = env.reset(seed=1)
-    actions: Any = env.action_space
+    actions, encoding = env.action_space, Encoding(env.observation_space)
     for action in np.random.default_rng(2).integers(actions.n, size=steps):
         reached, reward, terminated, truncated, _ = env.step(action)
         ours.training_state.replay.add(
-            ours._adapter.encoding.rows(observation, 1),
-            ours._adapter.encoding.rows(reached, 1),
+            encoding.rows(observation, 1),
+            encoding.rows(reached, 1),
             np.array([action]),
             np.array([reward]),
             np.array([terminated]),
@@ -247,7 +248,8 @@ def test_long_runs_drift_apart_no_more_than_sb3_from_itself_with_one_ulp_of_nois
         disturb(dqn.q_net_target, 1.0, rng)
     fill(ours, theirs, gym.make(env_id), 2000)
 
-    seen = ours.training_state.replay.rows[0, :, : ours._adapter.encoding.width].copy()
+    width = Encoding(ours.env.observation_space).width
+    seen = ours.training_state.replay.rows[0, :, :width].copy()
     for step in range(1, moments[-1] + 1):
         rows, data = batch_of(theirs, rng.integers(2000, size=32).tolist())
         share = float(step % 50 == 0)

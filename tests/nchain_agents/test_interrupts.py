@@ -41,6 +41,7 @@ pytest.importorskip("numba", reason="needs the agents extra")
 
 PROGRAM = """
 import sys
+import numpy as np
 import nchain_agents as na
 
 def say(*what):
@@ -53,11 +54,12 @@ def state(agent):
     env = agent.env.unwrapped
     if KINDS == ["KerasDQN"]:
         arrays = [*agent.network.get_weights(), *agent.target_network.get_weights(),
-                  agent.training_state.replay.rows]
+                  agent.training_state.replay.rows,
+                  np.asarray(agent.training_state.observation)]
     else:
         arrays = agent.tables
     return [*(array.tobytes() for array in arrays), agent.episode_returns.tobytes(),
-            agent.total_reward, agent.num_timesteps, int(agent._observation), int(env.s),
+            agent.total_reward, agent.num_timesteps, int(env.s),
             agent.np_random.bit_generator.state, env.np_random.bit_generator.state]
 
 agents = [make(kind, seed) for seed, kind in enumerate(KINDS)]
@@ -232,7 +234,6 @@ def bits(agent: TableAgent) -> list[Any]:
         agent.episode_returns.tobytes(),
         agent.total_reward,
         agent.num_timesteps,
-        int(agent._observation),
         int(env.s),
         agent.np_random.bit_generator.state,
         env.np_random.bit_generator.state,

@@ -11,7 +11,8 @@ import pytest
 
 from nchain_agents import keras_backend as home
 from nchain_agents.keras_backend import keras_backend
-from nchain_agents.study.plan import Study, plan
+from nchain_agents.study.plan import RunKey, Study, plan
+from nchain_agents.study.run import Run
 from nchain_agents.study.store import Store
 from nchain_agents.study.study_file import read, text_of
 from nchain_agents.study.versions import versions
@@ -109,11 +110,10 @@ def test_seeds_of_another_backend_are_not_added(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     pytest.importorskip("keras", reason="needs the keras or the jax extra")
-    monkeypatch.setattr(Store, "_has_results", lambda self: True)
     installed(monkeypatch, "keras", "tensorflow", "jax")
     path = tmp_path / "runs.sqlite"
-    with Store(path, planned(["sarsa"])):
-        pass
+    with Store(path, planned(["sarsa"])) as store:
+        store.add(Run(RunKey("NChain-v0", "sarsa", 0), (), None, None, None, 0.0))
     # nothing there needed Keras, so any backend may come
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
     with Store(path, planned(["sarsa", "keras-dqn"]), adds=True):

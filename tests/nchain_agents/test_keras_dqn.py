@@ -17,6 +17,7 @@ import keras
 from nchain_agents import KerasDQN
 from nchain_agents.agent import Agent
 from nchain_agents.callbacks import EveryNTimesteps, StopAtConvergence
+from nchain_agents.deep.encoding import Encoding
 from nchain_agents.deep.hyperparameters import Hyperparameters
 from nchain_agents.deep.replay import Batch, Replay
 
@@ -238,7 +239,7 @@ def test_it_takes_boxes_of_any_shape_and_several_discrete_numbers() -> None:
     grid = KerasDQN(Scripted(space, np.array([6, 2]), (0, 0, 0), actions=3), **SMALL).learn(60)
     assert grid.network.input_shape == (None, 5)
     assert grid.q_values(np.array([5, 2])).shape == (3,)
-    encoded = np.asarray(grid._adapter.encoding.encode(np.array([[6.0, 2.0], [5.0, 0.0]])))
+    encoded = np.asarray(Encoding(space).encode(np.array([[6.0, 2.0], [5.0, 0.0]])))
     assert encoded.tolist() == [[0, 1, 0, 0, 1], [1, 0, 1, 0, 0]]
 
     plane = gym.spaces.Box(0, 9, (2, 3))

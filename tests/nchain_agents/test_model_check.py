@@ -23,22 +23,22 @@ class Own(gym.Env[Any, Any]):
     """An environment of somebody's own that samples one table and may offer another."""
 
     def __init__(self, does: TabularMDP, offers: TabularMDP | None = None) -> None:
-        self._does = does
+        self.does = does
         self.P, self.initial_state_distrib = (offers or does).P, (offers or does).initial
         self.observation_space = gym.spaces.Discrete(does.num_states)
         self.action_space = gym.spaces.Discrete(does.num_actions)
 
     def reset(self, *, seed: int | None = None, **_: Any) -> tuple[int, dict[str, Any]]:
         super().reset(seed=seed)
-        self._state = int(self.np_random.choice(self._does.num_states, p=self._does.initial))
-        return self._state, {}
+        self.state = int(self.np_random.choice(self.does.num_states, p=self.does.initial))
+        return self.state, {}
 
     def step(self, action: int) -> tuple[int, float, bool, bool, dict[str, Any]]:
-        at = (self._state, action)
-        k = self.np_random.choice(len(self._does.probability[at]), p=self._does.probability[at])
-        self._state = int(self._does.next_state[at][k])
-        reward = float(self._does.reward[at][k])
-        return self._state, reward, bool(self._does.terminated[at][k]), False, {}
+        at = (self.state, action)
+        k = self.np_random.choice(len(self.does.probability[at]), p=self.does.probability[at])
+        self.state = int(self.does.next_state[at][k])
+        reward = float(self.does.reward[at][k])
+        return self.state, reward, bool(self.does.terminated[at][k]), False, {}
 
 
 def random_process(seed: int, states: int = 6, actions: int = 3, outcomes: int = 3) -> TabularMDP:
@@ -287,7 +287,7 @@ def test_what_cannot_be_copied_is_checked_itself() -> None:
 
     env = limited(Uncopied(MDP))
     assert check_model(env, MDP, 100).difference is None
-    assert env.unwrapped._state is not None  # type: ignore[attr-defined]
+    assert env.unwrapped.state is not None  # type: ignore[attr-defined]
 
 
 def test_rare_places_are_visited() -> None:

@@ -49,11 +49,11 @@ class Drifting(FrozenLakeEnv):
 
     @property
     def P(self) -> Any:  # noqa: N802
-        return self._table
+        return self.table
 
     @P.setter
     def P(self, table: Any) -> None:  # noqa: N802
-        self._table = table
+        self.table = table
 
 
 class Sideways:

@@ -76,7 +76,7 @@ def behaviour(agent: Any) -> list[Any]:
         agent.predict(states, deterministic=True)[0].tolist(),
         [agent.predict(states)[0].tolist() for _ in range(10)],
         agent.q_values(states).tolist(),
-        {name: array.tolist() for name, array in agent._arrays().items()},
+        {name: array.tolist() for name, array in agent.tables._asdict().items()},
         list(agent.episode_returns),
         agent.num_timesteps,
         agent.total_reward,

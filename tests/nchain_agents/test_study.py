@@ -6,7 +6,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import gymnasium as gym
 import numpy as np
@@ -74,9 +74,9 @@ class Idle(Fixed):
 
 
 class Diverging(QLearning):
-    def _train(self, *arguments: Any) -> None:
-        super()._train(*arguments)
+    def learn(self, *arguments: Any, **options: Any) -> Self:
         self.q[0, 0] = np.nan
+        return super().learn(*arguments, **options)
 
 
 @pytest.fixture(scope="module")
@@ -255,15 +255,28 @@ def fill(store: Any, comparison: Comparison) -> None:
         store.add(replace(run, key=run.key._replace(seed=seed)))
 
 
-def test_a_full_disk_is_a_clear_error_and_loses_no_run(tmp_path: Path, small: Comparison) -> None:
+def test_a_full_disk_is_a_clear_error_and_loses_no_run(
+    tmp_path: Path, small: Comparison, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from nchain_agents.study.store import Store
+
+    connect = sqlite3.connect
+
+    def full(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        database = connect(*arguments, **options)
+        (pages,) = database.execute("pragma page_count").fetchone()
+        database.execute(f"pragma max_page_count = {pages}")
+        return database
 
     with Store(tmp_path / "runs.sqlite", small.study) as store:
         store.add(small.runs[0])
-        (pages,) = store._db.execute("pragma page_count").fetchone()
-        store._db.execute(f"pragma max_page_count = {pages}")
-        with pytest.raises(OSError, match=r"cannot be written: database or disk is full"):
-            fill(store, small)
+    monkeypatch.setattr(sqlite3, "connect", full)
+    with (
+        Store(tmp_path / "runs.sqlite", small.study) as store,
+        pytest.raises(OSError, match=r"cannot be written: database or disk is full"),
+    ):
+        fill(store, small)
+    monkeypatch.undo()
     with Store(tmp_path / "runs.sqlite", small.study) as store:
         assert store.runs()[small.runs[0].key] == small.runs[0]
 

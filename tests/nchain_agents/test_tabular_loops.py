@@ -29,6 +29,7 @@ from nchain_agents import (
     learn_many,
 )
 from nchain_agents.interrupts import Pace
+from nchain_agents.model_env import model_env
 from nchain_agents.tabular import compiler, loop
 from nchain_agents.tabular.table_agent import TableAgent
 from nchain_agents.tabular.temporal_difference import TemporalDifferenceAgent
@@ -62,7 +63,7 @@ def assert_equal_bits(one: TableAgent, other: TableAgent) -> None:
         assert array.tobytes() == getattr(other.tables, name).tobytes(), name
     assert one.episode_returns == other.episode_returns
     assert one.num_timesteps == other.num_timesteps
-    assert int(one._observation) == int(other._observation)
+    assert model_env(one.env).position == model_env(other.env).position
     assert one.np_random.bit_generator.state == other.np_random.bit_generator.state
     theirs = (agent.env.unwrapped.np_random.bit_generator.state for agent in (one, other))
     assert next(theirs) == next(theirs)
@@ -331,16 +332,16 @@ def test_a_table_of_another_size_than_the_spaces_is_not_compiled(states: int, ac
 def test_an_environment_that_is_not_known_to_sample_its_table_is_stepped_or_refused() -> None:
     class Elsewhere(gym.Env[int, int]):
         def __init__(self) -> None:
-            self._env: Any = Tabular(chain_mdp())
-            self.P, self.initial_state_distrib = self._env.P, self._env.initial_state_distrib
-            self.observation_space = self._env.observation_space
-            self.action_space = self._env.action_space
+            self.inner: Any = Tabular(chain_mdp())
+            self.P, self.initial_state_distrib = self.inner.P, self.inner.initial_state_distrib
+            self.observation_space = self.inner.observation_space
+            self.action_space = self.inner.action_space
 
         def reset(self, **options: Any) -> Any:
-            return self._env.reset(**options)
+            return self.inner.reset(**options)
 
         def step(self, action: int) -> Any:
-            return self._env.step(action)
+            return self.inner.step(action)
 
     agents = (QLearning(Tabular(chain_mdp()), seed=2), QLearning(Elsewhere(), seed=2))
     known, elsewhere = (agent.learn(500).q for agent in agents)
