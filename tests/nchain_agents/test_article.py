@@ -28,7 +28,8 @@ Rule = Any
 
 def seeds_of(seed: int) -> list[int]:
     """The seeds that an agent makes of its own: for itself, and for its environment."""
-    return np.random.SeedSequence(seed).generate_state(2).tolist()
+    seeds: list[int] = np.random.SeedSequence(seed).generate_state(2).tolist()
+    return seeds
 
 
 def tutorial_loop(seed: int, episodes: int, epsilon: float, learns: Rule) -> Any:

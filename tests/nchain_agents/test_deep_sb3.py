@@ -77,7 +77,8 @@ def twins(capacity: int = 64, **parameters: Any) -> tuple[KerasDQN, Any]:
 def fill(ours: KerasDQN, theirs: Any, env: gym.Env[Any, Any], steps: int) -> None:
     """Let both keep the same transitions, of random actions."""
     observation, _ = env.reset(seed=1)
-    actions, encoding = env.action_space, Encoding(env.observation_space)
+    actions: Any = env.action_space
+    encoding = Encoding(env.observation_space)
     for action in np.random.default_rng(2).integers(actions.n, size=steps):
         reached, reward, terminated, truncated, _ = env.step(action)
         ours.training_state.replay.add(

@@ -138,7 +138,7 @@ def test_a_run_that_fails_ends_nothing_else(small: Comparison) -> None:
 
 @pytest.mark.slow
 def test_what_hangs_crashes_or_diverges_is_a_reported_failure() -> None:
-    agents = [Hanging, Crashing, Diverging, Idle, Printing]
+    agents: list[str | type] = [Hanging, Crashing, Diverging, Idle, Printing]
     found = compare(agents, seeds=1, steps=100, jobs=2, time_limit=20.0)
     assert [run.key.agent for run in found.runs if run.failure is None] == ["Printing"]
     assert {failure["agent"]: failure["failure"] for failure in found.failures} == {
@@ -263,7 +263,7 @@ def test_a_full_disk_is_a_clear_error_and_loses_no_run(
     connect = sqlite3.connect
 
     def full(*arguments: Any, **options: Any) -> sqlite3.Connection:
-        database = connect(*arguments, **options)
+        database: sqlite3.Connection = connect(*arguments, **options)
         (pages,) = database.execute("pragma page_count").fetchone()
         database.execute(f"pragma max_page_count = {pages}")
         return database
