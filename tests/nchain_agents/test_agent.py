@@ -54,11 +54,15 @@ def test_a_study_takes_a_whole_float_too() -> None:
     assert study.results[-1]["step"] == 1000
 
 
-@pytest.mark.parametrize("steps", [0.0, -1e3, 1e3 + 0.5, np.inf, np.nan, "1e3", True, None, 1 + 0j])
+@pytest.mark.parametrize(
+    "steps", [0, -5, 0.0, -1e3, 1e3 + 0.5, np.inf, np.nan, "1e3", True, None, 1 + 0j]
+)
 def test_what_is_no_number_of_steps_is_refused(steps: Any) -> None:
     message = "^total_timesteps must be an integer of at least 1, got "
+    agent = QLearning("NChain-v0")
     with pytest.raises(ValueError, match=message):
-        QLearning("NChain-v0").learn(steps)
+        agent.learn(steps)
+    assert agent.num_timesteps == 0
     with pytest.raises(ValueError, match=message):
         learn_many([], steps)
     with pytest.raises(ValueError, match=r"^steps must be an integer of at least 1, got "):

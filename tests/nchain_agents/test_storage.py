@@ -16,11 +16,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from table_learners import AGENTS
 
 from nchain_agents import (
-    DoubleQLearning,
     EveryNTimesteps,
-    ExpectedSarsa,
     PosteriorSampling,
     QLearning,
     RewardSum,
@@ -28,8 +27,6 @@ from nchain_agents import (
     load,
 )
 from nchain_agents.tabular.table_agent import TableAgent
-
-KINDS = (QLearning, Sarsa, ExpectedSarsa, DoubleQLearning, RewardSum, PosteriorSampling)
 
 unit = st.floats(0, 1, allow_subnormal=False)
 epsilons = st.one_of(
@@ -86,7 +83,7 @@ def behaviour(agent: Any) -> list[Any]:
 
 
 @settings(max_examples=40)
-@given(data=st.data(), kind=st.sampled_from(KINDS))
+@given(data=st.data(), kind=st.sampled_from(AGENTS))
 def test_what_was_saved_and_loaded_equals_what_never_was(
     data: st.DataObject, kind: type[TableAgent]
 ) -> None:
@@ -113,7 +110,7 @@ def test_what_was_saved_and_loaded_equals_what_never_was(
     assert behaviour(again.learn(more)) == behaviour(kept.learn(more))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", AGENTS)
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, pickled, saved_and_loaded])
 def test_a_copy_learns_on_as_the_original_and_leaves_it_alone(
     kind: type[TableAgent], duplicate: Callable[[Any], Any]
@@ -141,7 +138,7 @@ def test_the_end_of_a_schedule_over_the_steps_is_not_forgotten() -> None:
 
 
 def test_before_its_first_step_an_agent_is_saved_with_its_seed() -> None:
-    for kind in KINDS:
+    for kind in AGENTS:
         agent = kind("NChain-v0", seed=11)
         again = saved_and_loaded(agent)
         assert behaviour(agent.learn(50)) == behaviour(again.learn(50))
@@ -167,7 +164,7 @@ def test_numpy_numbers_and_mappings_as_parameters_are_saved(tmp_path: Path) -> N
         assert behaviour(saved_and_loaded(agent)) == behaviour(agent)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", AGENTS)
 def test_an_agent_goes_on_in_another_environment(kind: type[TableAgent]) -> None:
     agent = kind("NChain-v0", seed=0).learn(150)
     total = agent.num_timesteps

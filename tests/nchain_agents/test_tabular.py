@@ -120,14 +120,6 @@ def test_a_bad_parameter_is_refused_by_name(parameters: dict[str, Any], message:
         QLearning("NChain-v0", **parameters)
 
 
-@pytest.mark.parametrize("steps", [0, -5, 2.5, "10", True])
-def test_a_bad_number_of_steps_is_refused(steps: Any) -> None:
-    agent = QLearning("NChain-v0", seed=0)
-    with pytest.raises(ValueError, match="total_timesteps must be an integer of at least 1"):
-        agent.learn(steps)
-    assert agent.num_timesteps == 0
-
-
 def test_continuous_spaces_are_refused() -> None:
     message = (
         r"^env must have discrete observations numbered from 0 for a table, got Box\(.*\); "

@@ -1,17 +1,13 @@
 """Saved table learners: the round trip, and files that are refused."""
 
-import contextlib
 import json
 import os
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from table_learners import AGENTS
 
 from nchain_agents import (
@@ -20,29 +16,6 @@ from nchain_agents import (
     load,
 )
 from nchain_agents.tabular.table_agent import TableAgent
-
-
-def test_an_agent_that_has_learned_nothing_is_saved_too(tmp_path: Path) -> None:
-    for kind in AGENTS:
-        agent = kind("NChain-v0", seed=0)
-        agent.save(tmp_path / "agent")
-        loaded = load(tmp_path / "agent")
-        assert loaded.num_timesteps == 0
-        assert loaded.q_values(np.arange(5)).tolist() == agent.q.tolist()
-
-
-@pytest.mark.parametrize("kind", AGENTS)
-def test_a_saved_agent_comes_back_the_same(kind: type[TableAgent], tmp_path: Path) -> None:
-    agent = kind(gym.make("NChain-v0", n=7), seed=0).learn(2500)
-    agent.save(tmp_path / "agent.npz")
-    for loaded in (kind.load(tmp_path / "agent.npz"), load(tmp_path / "agent.npz")):
-        assert type(loaded) is kind
-        assert loaded.num_timesteps == 2500
-        assert loaded.episode_returns == agent.episode_returns
-        assert loaded.np_random.bit_generator.state == agent.np_random.bit_generator.state
-        assert isinstance(loaded, TableAgent)
-        for name, array in agent.tables._asdict().items():
-            assert getattr(loaded.tables, name).tobytes() == array.tobytes()
 
 
 @pytest.mark.parametrize("env", ["NChain-v0", "FrozenLake-v1"])
@@ -143,22 +116,6 @@ def test_a_file_names_no_code_to_run(tmp_path: Path) -> None:
     refused("state must be an integer in", place=header["place"] | {"position": [99, 0]})
     refused("place must say position, generator and", place={"position": [0, 0]})
     refused("must have the parameters gamma, .* got mystery$", parameters={"mystery": 1})
-
-
-@settings(max_examples=200)
-@given(st.data())
-def test_a_damaged_file_is_refused_or_read_but_never_worse(data: st.DataObject) -> None:
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "agent"
-        QLearning("NChain-v0", seed=0).learn(10).save(path)
-        content = bytearray(path.read_bytes())
-        for _ in range(data.draw(st.integers(1, 4))):
-            place = data.draw(st.integers(0, len(content) - 1))
-            content[place] = data.draw(st.integers(0, 255))
-        path.write_bytes(content[: data.draw(st.integers(1, len(content)))])
-        # any other exception than a ValueError fails the test
-        with contextlib.suppress(ValueError):
-            load(path).learn(5)
 
 
 def test_a_pickle_inside_a_file_is_not_run(tmp_path: Path) -> None:
