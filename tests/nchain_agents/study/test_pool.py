@@ -217,7 +217,8 @@ def test_no_process_outlives_the_one_that_began_it(tmp_path: Path, number: int) 
         "for result in Pool(2).map_unordered([*quick_then_endless(sys.argv[1])]): pass\n"
     )
     here = Path(__file__).parent
-    command = [sys.executable, "-c", code, str(tmp_path), str(here), str(here.parent / "helpers")]
+    folders = [str(here), str(here.parents[1] / "helpers")]
+    command = [sys.executable, "-c", code, str(tmp_path), *folders]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as parent:
         found = processes(tmp_path, 2)
         parent.send_signal(number)
