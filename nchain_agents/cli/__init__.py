@@ -43,7 +43,7 @@ def run() -> None:
         sys.exit(code or 0)
     except (ValueError, OSError, ModuleNotFoundError, typer.TyperException) as error:
         # The formatted message of a parse error names the option and suggests similar ones.
-        said = error.format_message() if isinstance(error, typer.TyperException) else error
-        if str(said):  # empty without a command, when the help is printed
-            print(f"nchain: {said}", file=sys.stderr)
+        message = error.format_message() if isinstance(error, typer.TyperException) else error
+        if str(message):  # empty without a command, when the help is printed
+            print(f"nchain: {message}", file=sys.stderr)
         sys.exit(2)

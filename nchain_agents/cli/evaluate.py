@@ -97,8 +97,8 @@ def evaluate(
         )
     console = Console()
     console.print(table)
-    for said in dict.fromkeys(f"{row['env']}: {row['how']}" for row in rows):
-        console.print(said, markup=False, highlight=False, soft_wrap=True)
+    for message in dict.fromkeys(f"{row['env']}: {row['how']}" for row in rows):
+        console.print(message, markup=False, highlight=False, soft_wrap=True)
 
 
 def _own(path: Path, choice: EnvChoice | None) -> tuple[Any, Env]:

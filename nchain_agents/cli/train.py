@@ -108,17 +108,17 @@ def train(
     mean, standard_error = estimate = evaluator.evaluate(model)
     exact = isinstance(evaluator, ExactEvaluator) and standard_error == 0
     how = "exactly" if exact else f"± {standard_error:,.1f}, by episodes"
-    said = f"return of an episode: {mean:,.1f} ({how}), score {scaled(evaluator, mean):.2f}"
-    console.print(f"{preset.name} on {choice.label}: {said}", highlight=False)
+    message = f"return of an episode: {mean:,.1f} ({how}), score {scaled(evaluator, mean):.2f}"
+    console.print(f"{preset.name} on {choice.label}: {message}", highlight=False)
     if not exact or evaluator.how != "computed exactly":
-        said = f"the return is {how_found(evaluator, estimate)}"
-        console.print(said, markup=False, highlight=False, soft_wrap=True)
-    said = f"saved to {path}" if saves else f"not saved: {preset.path} has no method save"
+        message = f"the return is {how_found(evaluator, estimate)}"
+        console.print(message, markup=False, highlight=False, soft_wrap=True)
+    message = f"saved to {path}" if saves else f"not saved: {preset.path} has no method save"
     if saves and not _says_its_class(kind):
         env_option = () if env == "NChain-v0" else ("--env", env)
         words = ("nchain", "evaluate", str(path), "--agent", agent, *env_option)
-        said += f"; to evaluate it: {shlex.join(words)}"
-    console.print(said, markup=False, highlight=False, soft_wrap=True)
+        message += f"; to evaluate it: {shlex.join(words)}"
+    console.print(message, markup=False, highlight=False, soft_wrap=True)
 
 
 def _says_its_class(kind: Any) -> bool:

@@ -106,12 +106,12 @@ def curves(comparison: Comparison, env: EnvChoice, measure: Measure) -> Picture 
     with style.context(STYLE):
         figure = Figure(layout="constrained")
         axes = figure.subplots()
-        said = _draw_curves(axes, comparison, env, measure)
-        if not said:
+        descriptions = _draw_curves(axes, comparison, env, measure)
+        if not descriptions:
             return None
         rows = _add_legend(figure, [axes], width=60)
         figure.set_size_inches(4.4, 2.7 + 0.19 * rows)
-    return Picture(figure, f"{measure.title}, {env.label}", " ".join(said))
+    return Picture(figure, f"{measure.title}, {env.label}", " ".join(descriptions))
 
 
 def values(results: Results, optimal: FloatArray, actions: Sequence[str]) -> Picture:
@@ -125,7 +125,7 @@ def values(results: Results, optimal: FloatArray, actions: Sequence[str]) -> Pic
     learned = np.array([run.q for run in results.runs])  # (seeds, S, A)
     seeds, num_states, num_actions = learned.shape
     states = np.arange(num_states)
-    said = [f"Q* of state 0 to {num_states - 1}, then the agent's Q, median of the seeds."]
+    descriptions = [f"Q* of state 0 to {num_states - 1}, then the agent's Q, median of the seeds."]
     with style.context(STYLE):
         size = (4.4, 2.3) if crowded(optimal) else (3.1, 2.15)
         figure = Figure(figsize=size, layout="constrained")
@@ -154,11 +154,11 @@ def values(results: Results, optimal: FloatArray, actions: Sequence[str]) -> Pic
                 markeredgewidth=0.9,
             )
             middle = np.median(learned[:, :, a], axis=0)
-            said.append(f"{name}: {_listed(optimal[:, a])}; learned {_listed(middle)}.")
+            descriptions.append(f"{name}: {_listed(optimal[:, a])}; learned {_listed(middle)}.")
         axes.set(xlabel="state", ylabel="Q", xlim=(-0.6, num_states - 0.4))
         axes.grid(visible=False, axis="x")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    return Picture(figure, f"Q of {results.agent} against Q*", " ".join(said))
+    return Picture(figure, f"Q of {results.agent} against Q*", " ".join(descriptions))
 
 
 def crowded(optimal: FloatArray) -> bool:
@@ -169,7 +169,7 @@ def crowded(optimal: FloatArray) -> bool:
 def _draw_curves(axes: Axes, comparison: Comparison, env: EnvChoice, measure: Measure) -> list[str]:
     """Draw the curves and return a description of each. Return [] if no agent has the measure."""
     evaluator = comparison.evaluators[env.label]
-    said = []
+    descriptions = []
     if measure is RETURN:
         best = "optimal" if isinstance(evaluator, ExactEvaluator) else "solved"
         for name, level, line in (
@@ -178,7 +178,7 @@ def _draw_curves(axes: Axes, comparison: Comparison, env: EnvChoice, measure: Me
         ):
             if not np.isnan(level):
                 _draw_level(axes, name, level, line)
-                said.append(f"{name.capitalize()}: {rounded(level)}.")
+                descriptions.append(f"{name.capitalize()}: {rounded(level)}.")
     entries = comparison.of_env(env)
     drawn: list[FloatArray] = []
     for i, results in enumerate(entries):
@@ -206,7 +206,7 @@ def _draw_curves(axes: Axes, comparison: Comparison, env: EnvChoice, measure: Me
             linewidth=2.6 - 1.4 * i / max(1, len(entries) - 1),
         )
         axes.fill_between(steps, low, high, color=COLOURS[i % len(COLOURS)], alpha=0.1, linewidth=0)
-        said.append(_described(results.agent, middle, low, high, steps[-1]))
+        descriptions.append(_described(results.agent, middle, low, high, steps[-1]))
     axes.set(ylabel=measure.label, xlabel="training steps", xlim=(0, comparison.study.steps))
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter("{x:,.0f}")
@@ -217,7 +217,7 @@ def _draw_curves(axes: Axes, comparison: Comparison, env: EnvChoice, measure: Me
         axes.yaxis.set_minor_formatter(NullFormatter())
     elif max((float(abs(found).max()) for found in drawn), default=0.0) >= 1000:
         axes.yaxis.set_major_formatter("{x:,.0f}")
-    return said if drawn else []
+    return descriptions if drawn else []
 
 
 def _draw_level(axes: Axes, name: str, level: float, line: str) -> None:

@@ -80,8 +80,8 @@ class Section:
     @property
     def remarks(self) -> list[str]:
         """Remarks on the environment, as sentences."""
-        said = remarks(self._comparison, self._env)
-        return [f"{remark[0].upper()}{remark[1:]}." for remark in said]
+        sentences = remarks(self._comparison, self._env)
+        return [f"{remark[0].upper()}{remark[1:]}." for remark in sentences]
 
     @property
     def headline(self) -> list[str]:
@@ -101,19 +101,19 @@ class Section:
             result += f" ({goal}: {optimal:{digits}})"
         if score is not None:
             result += f", a score of {score:.2f}"
-        said = [f"{result}."]
+        sentences = [f"{result}."]
         others = {name: than for name, than in best["than"].items() if name not in first}
         worse = [name for name, than in others.items() if than["separated"]]
         unclear = [name for name in others if name not in worse]
         if worse:
-            said.append(f"Significantly smaller returns (p < 0.05): {_enumerated(worse)}.")
+            sentences.append(f"Significantly smaller returns (p < 0.05): {_enumerated(worse)}.")
         if unclear:
-            said.append(
+            sentences.append(
                 f"Not separated from {best['agent']} by these seeds: {_enumerated(unclear)}."
             )
             if self._comparison.study.seeds < TELLING_SEEDS:
-                said.append(f"Fewer than {TELLING_SEEDS} seeds never separate two agents.")
-        return said
+                sentences.append(f"Fewer than {TELLING_SEEDS} seeds never separate two agents.")
+        return sentences
 
     @property
     def failed(self) -> int:
