@@ -1,4 +1,4 @@
-"""Sphinx's settings, and what this site adds to it."""
+"""The settings of Sphinx, and the extensions of this site."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ html_copy_source = False
 html_show_sphinx = False
 pygments_style, pygments_dark_style = "friendly", "github-dark"
 
-# Docstrings here write code in single backticks.
+# In the docstrings, single backticks mark code.
 default_role = "code"
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
@@ -44,12 +44,12 @@ python_maximum_signature_line_length = 88
 python_use_unqualified_type_names = True
 napoleon_use_ivar = True
 napoleon_use_rtype = False
-# The names of types, not the long unions that they stand for.
+# Types that are shown by their alias, not as the union that it stands for.
 _arrays = ["BoolArray", "FloatArray", "IntArray", "Strata", "npt.ArrayLike"]
 _others = ["Callback", "Compiled", "Env", "EpsilonLike", "InitialQ", "Model", "TransitionDict"]
 autodoc_type_aliases = {name: name for name in _arrays + _others}
 nitpicky = True
-# Types of others, which are linked to only over the network, and names of the code's own types.
+# Types of other packages, whose links need the network, and types without a page of their own.
 nitpick_ignore_regex = [
     (r"py:.*", r"(np|npt|numpy|gym|gymnasium|os|pathlib|typing|collections|array|keras)\..*"),
     (r"py:.*", "|".join(map(re.escape, autodoc_type_aliases))),
@@ -64,7 +64,7 @@ nitpick_ignore_regex = [
 
 
 def write_formula(writer: Any, node: Any) -> None:
-    """Write a formula as MathML, which browsers draw without scripts and without a network."""
+    """Write a formula as MathML, which browsers draw without scripts or network access."""
     block = isinstance(node, nodes.math_block)
     formula = latex2mathml.converter.convert(node.astext(), display="block" if block else "inline")
     writer.body.append(f'<div class="math">{formula}</div>' if block else formula)
@@ -72,15 +72,15 @@ def write_formula(writer: Any, node: Any) -> None:
 
 
 class Docstring(SphinxDirective):  # type: ignore[misc]
-    """Put the sections of a docstring in Markdown into the page: `{docstring} module.name`."""
+    """The directive `{docstring} module.name`: the Markdown sections of a docstring."""
 
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        """Return what the docstring says."""
+        """Return the sections as nodes."""
         module, _, name = self.arguments[0].rpartition(".")
         text = inspect.getdoc(getattr(import_module(module), name)) or ""
-        sections = text[text.index("## ") :]  # a summary before them would come after them
+        sections = text[text.index("## ") :]  # a summary would be moved behind them
         parent = nodes.section()
         lines = StringList(sections.splitlines(), source=self.arguments[0])
         self.state.nested_parse(lines, 0, parent, match_titles=True)
@@ -89,13 +89,13 @@ class Docstring(SphinxDirective):  # type: ignore[misc]
 
 
 class Help(SphinxDirective):  # type: ignore[misc]
-    """Put the help of a command into the page: `{help} nchain compare`."""
+    """The directive `{help} nchain compare`: the help of a command."""
 
     required_arguments, final_argument_whitespace = 1, True
     environment: ClassVar = {"TERM": "dumb", "COLUMNS": "86", "NO_COLOR": "1"}
 
     def run(self) -> list[nodes.Node]:
-        """Return what the command prints."""
+        """Return the output of the command as a node."""
         program, *words = self.arguments[0].split()
         code = f"from nchain_agents.cli import app; app(prog_name={program!r})"
         done = subprocess.run(
@@ -115,14 +115,14 @@ _properties: dict[str, list[str]] = {}
 def as_restructured_text(
     app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]
 ) -> None:
-    """Keep Sphinx from reading more into a docstring than it says, as in |q - q*|."""
-    if "## Description" in lines:  # it has a page of its own
+    """Escape the characters of a docstring that are markup to Sphinx, as in |q - q*|."""
+    if "## Description" in lines:  # these sections are on a page of their own
         del lines[lines.index("## Description") :]
     for i, line in enumerate(lines):
         parts = line.split("`")
         parts[::2] = [re.sub(r"([|*]|_\b)", r"\\\1", part) for part in parts[::2]]
         lines[i] = "`".join(parts)
-    if what == "property":  # Napoleon would take what is before a colon for its type
+    if what == "property":  # Napoleon would take the text before a colon for the type
         _properties[name] = lines[:]
         lines.clear()
 
@@ -130,14 +130,14 @@ def as_restructured_text(
 def with_properties(
     app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]
 ) -> None:
-    """Put back what was kept from Napoleon."""
+    """Restore the docstrings of properties after Napoleon."""
     lines.extend(_properties.pop(name, []))
 
 
 def with_names_of_types(
     app: Sphinx, what: str, name: str, thing: Any, options: Any, signature: str, returns: str
 ) -> tuple[str, str]:
-    """Say `Env | str`, which Sphinx 9 gives as `TypeAliasForwardRef('Env') | str`."""
+    """Replace `TypeAliasForwardRef('Env') | str`, as in Sphinx 9, by `Env | str`."""
     short = [
         text and re.sub(r"TypeAliasForwardRef\('([\w.]+)'\)", r"\1", text)
         for text in (signature, returns)
@@ -146,7 +146,7 @@ def with_names_of_types(
 
 
 def setup(app: Sphinx) -> None:
-    """Add them."""
+    """Register the directives and handlers."""
     app.add_html_math_renderer("mathml", (write_formula, None), (write_formula, None))
     app.add_directive("docstring", Docstring)
     app.add_directive("help", Help)

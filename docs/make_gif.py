@@ -1,6 +1,6 @@
-"""Draw the moving picture of the README: `python docs/make_gif.py`.
+"""Draw the animation of the README: `python docs/make_gif.py`.
 
-Equal versions of everything give equal bytes.
+With equal versions of all packages, the bytes are equal.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import nchain_env  # noqa: F401  (registers NChain-v0)
 from nchain_env.chain import FORWARD
 
 CHAIN_GIF = Path(__file__).parent / "_static" / "chain.gif"
-# With this seed slips throw the agent back from the middle and from the end of the chain.
+# With this seed the agent slips in the middle and at the end of the chain.
 SEED, STEPS = 4, 22
 MILLISECONDS, LAST = 320, 1600
 
 
 def episode(seed: int, steps: int) -> list[npt.NDArray[np.uint8]]:
-    """Return the (H, W, 3) pictures of an agent that always goes forward, and at times slips."""
+    """Return the pictures, each (H, W, 3), of an agent that always goes forward."""
     env = gym.make("NChain-v0", render_mode="rgb_array")
     env.reset(seed=seed)
     frames = [np.asarray(env.render())]
@@ -35,9 +35,9 @@ def episode(seed: int, steps: int) -> list[npt.NDArray[np.uint8]]:
 
 
 def write_gif(path: Path, frames: list[npt.NDArray[np.uint8]]) -> None:
-    """Write the pictures as a GIF that plays for ever and rests on the last one.
+    """Write the pictures as a GIF that repeats and shows the last picture longer.
 
-    All share one palette, or they would flicker: the 256 most frequent colours, as they are.
+    All pictures share one palette, the 256 most frequent colours; otherwise they would flicker.
     """
     packed = np.stack(frames) @ np.array([2**16, 2**8, 1])
     found, index, counts = np.unique(packed, return_inverse=True, return_counts=True)

@@ -1,6 +1,6 @@
 """Draw the pictures of the documentation: `python docs/make_pictures.py`.
 
-Equal versions of everything give equal bytes. The learning takes one to a few minutes.
+With equal versions of all packages, the bytes are equal. The training takes a few minutes.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from nchain_agents.study.comparison import Comparison, Results
 
 PICTURES = Path(__file__).parent / "pictures"
 STEPS, SEEDS = 20_000, 5
-# Colours that can be seen on white and on the dark theme's background.
+# Colours that are visible on white and on the background of the dark theme.
 INK, CURVE = "#808080", "#2f8fd0"
 
 
 def draw_curves(comparison: Comparison, results: Results, optimal: float, random: float) -> Figure:
-    """Draw the greedy policy's return over the steps, a thin line a seed and their median."""
+    """Draw the greedy policy's return over the steps: thin lines for the seeds, and the median."""
     figure = Figure(figsize=(6.4, 2.6), layout="constrained")
     axes = figure.subplots()
     for level, text, style in ((optimal, "optimal", "--"), (random, "random", ":")):
@@ -59,10 +59,10 @@ def draw_curves(comparison: Comparison, results: Results, optimal: float, random
 
 
 def draw_chain() -> Figure:
-    """Draw the environment as `render` shows it, at the far end of the chain."""
+    """Draw the environment as `render` shows it, in the last state of the chain."""
     env = gym.make("NChain-v0", render_mode="rgb_array")
-    env.reset(seed=6)
-    for _ in range(5):  # the first seed with which none of them slips
+    env.reset(seed=6)  # the first seed without a slip in these steps
+    for _ in range(5):
         env.step(0)
     frame = np.asarray(env.render())
     env.close()
@@ -73,7 +73,7 @@ def draw_chain() -> Figure:
 
 
 def main() -> None:
-    """Draw all of them."""
+    """Draw all pictures."""
     mpl.rcParams.update({"svg.hashsalt": "nchain", "svg.fonttype": "none"})
     PICTURES.mkdir(exist_ok=True)
     draw_chain().savefig(PICTURES / "nchain.png", dpi=100, metadata={"Software": None})

@@ -1,4 +1,4 @@
-"""NChain-v0 for Gymnasium: the chain, its vector form, its outcome table and its exact answers."""
+"""NChain-v0 for Gymnasium: the environment, its vector form and its outcome table."""
 
 import gymnasium as gym
 
@@ -10,7 +10,7 @@ from nchain_env.vector_env import NChainVectorEnv
 __all__ = ["NChainEnv", "NChainVectorEnv", "TabularMDP", "chain_mdp"]
 __version__ = "0.1.0"
 
-# Registering an id twice warns, and a module may be imported twice (importlib.reload).
+# Registering an id twice warns, and importlib.reload runs this module again.
 if "NChain-v0" not in gym.registry:
     gym.register(
         id="NChain-v0",

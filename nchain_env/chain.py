@@ -1,4 +1,4 @@
-"""The rule of the game, the only place it is written."""
+"""The rule of the chain, as a table of outcomes."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ from nchain_env.mdp import LARGEST_REWARD, TabularMDP
 
 FORWARD, BACKWARD = 0, 1
 
-_BYTES_PER_STATE = 200  # four outcomes of 25 bytes, and what making them takes
+_BYTES_PER_STATE = 200  # four outcomes of 25 bytes, and the arrays used to make them
 
 
 def chain_mdp(n: int = 5, slip: float = 0.2, small: float = 2.0, large: float = 10.0) -> TabularMDP:
-    """The chain as a table of outcomes of shape (n, 2, 2).
+    """Return the chain as a table of outcomes of shape (n, 2, 2).
 
-    With probability `slip` the opposite of the chosen action is executed, and what is executed
-    decides both the move and the reward: forward (0) goes one state up for nothing, and at the
-    last state stays there for `large`; backward (1) goes to state 0 for `small`. Outcome 0 is the
-    slip, outcome 1 the chosen action. Nothing terminates; episodes start in state 0.
+    With probability `slip` the opposite of the chosen action is executed. The executed action
+    determines the next state and the reward. Forward (0) goes one state up with reward 0; in the
+    last state it stays there with reward `large`. Backward (1) goes to state 0 with reward
+    `small`. Outcome 0 is the slip, outcome 1 the chosen action. Episodes start in state 0 and
+    never terminate.
 
     Args:
         n: The number of states, at least 1.
         slip: The probability of a slip, in [0, 1].
-        small: The reward for going back, at most 1e300 in size.
-        large: The reward for going forward at the last state, likewise.
+        small: The reward of going backward, in [-1e300, 1e300].
+        large: The reward of going forward in the last state, in [-1e300, 1e300].
 
     Raises:
         ValueError: A parameter is outside its range.
@@ -40,7 +41,7 @@ def chain_mdp(n: int = 5, slip: float = 0.2, small: float = 2.0, large: float = 
     last = n - 1
     executed_next = np.stack([np.minimum(states + 1, last), np.zeros_like(states)], axis=1)
     executed_reward = np.stack([np.where(states == last, large, 0.0), np.full(n, small)], axis=1)
-    # [A, K]: what is executed when `action` is chosen and slips (first) or does not (second)
+    # (A, K): the executed action for each chosen one, after a slip (first) and without (second)
     executed = np.array([[BACKWARD, FORWARD], [FORWARD, BACKWARD]])
     shape = (n, 2, 2)
     return TabularMDP(

@@ -1,4 +1,4 @@
-"""Checks of arguments: each names the parameter, what was given and what is allowed."""
+"""Checks of arguments. Each error names the parameter, the value given and those allowed."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def index(value: Any) -> int:
     """Return an integer of any type, a 0-d array included, as an int.
 
     Raises:
-        TypeError: It is none; bools and floats are no integers.
+        TypeError: It is not an integer. Bools and floats are not integers.
     """
     if isinstance(value, bool | np.bool_):
-        raise TypeError("a bool is no integer")
+        raise TypeError("a bool is not an integer")
     return operator.index(value)
 
 
@@ -26,7 +26,7 @@ def integer(name: str, value: Any, low: int, high: int | None = None) -> int:
     """Return `value` as an int of at least `low` and below `high`.
 
     Raises:
-        ValueError: It is not; bools and floats are no integers.
+        ValueError: It is not. Bools and floats are not integers.
     """
     try:
         number = index(value)
@@ -39,10 +39,10 @@ def integer(name: str, value: Any, low: int, high: int | None = None) -> int:
 
 
 def size(name: str, value: Any, bytes_each: int) -> int:
-    """Return `value` as an int of at least 1, for as many things as fit in memory.
+    """Return `value` as an int of at least 1, a number of things that fit in memory.
 
     Raises:
-        ValueError: It is no such number, or the system would not give `bytes_each` for each.
+        ValueError: It is not, or the memory is smaller than `value` times `bytes_each`.
     """
     number = integer(name, value, 1)
     fits(name, value, number * bytes_each)
@@ -50,15 +50,15 @@ def size(name: str, value: Any, bytes_each: int) -> int:
 
 
 def fits(name: str, value: Any, num_bytes: int) -> None:
-    """Refuse a value for which so many bytes are needed, if they cannot be had.
+    """Check that there is enough memory for a value that needs `num_bytes`.
 
     Raises:
-        ValueError: This machine has not so much memory, or the system would not give it.
+        ValueError: The machine has less memory, or the system refuses to allocate it.
     """
     try:
         if num_bytes > _physical_memory():
             raise MemoryError
-        np.empty(num_bytes, np.uint8)  # asked for, not used, and given back
+        np.empty(num_bytes, np.uint8)  # allocated and freed at once
     except (MemoryError, ValueError):
         raise ValueError(
             f"{name} must be small enough for memory, got {value}, which takes "
@@ -67,15 +67,15 @@ def fits(name: str, value: Any, num_bytes: int) -> None:
 
 
 def _physical_memory() -> int:
-    """Return the bytes of memory here; where the system does not say, all that has an address."""
-    # a system that promises more memory than it has ends the process that uses it
+    """Return the bytes of physical memory, or `sys.maxsize` if the system does not report them."""
+    # A system that overcommits memory allocates too much and kills the process later.
     if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", ()):
         return sys.maxsize
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def count(name: str, value: Any, low: int = 1) -> int:
-    """Return `value` as an int of at least `low` that can be counted up to with 64 bits.
+    """Return `value` as an int from `low` to below 2^62, so that 64 bits can count to it.
 
     Raises:
         ValueError: It is not.
@@ -85,7 +85,7 @@ def count(name: str, value: Any, low: int = 1) -> int:
 
 
 def instance(name: str, value: Any, kinds: type | tuple[type, ...], what: str) -> Any:
-    """Return `value` if it is of one of the kinds, which `what` describes.
+    """Return `value` if it is an instance of `kinds`, which `what` describes.
 
     Raises:
         ValueError: It is not.
@@ -96,10 +96,10 @@ def instance(name: str, value: Any, kinds: type | tuple[type, ...], what: str) -
 
 
 def one_of(name: str, value: Any, allowed: tuple[Any, ...]) -> Any:
-    """Return `value` if it is one of those allowed.
+    """Return `value` if it is one of the allowed values.
 
     Raises:
-        ValueError: It is none of them; 1 is not True here.
+        ValueError: It is not. Types must agree: 1 is not True.
     """
     if not any(type(value) is type(choice) and value == choice for choice in allowed):
         known = ", ".join(repr(choice) for choice in allowed)
@@ -108,7 +108,7 @@ def one_of(name: str, value: Any, allowed: tuple[Any, ...]) -> Any:
 
 
 def whole_steps(name: str, value: Any) -> int:
-    """Return a number of steps, at least 1, as an int; a whole float such as 1e5 is one, too.
+    """Return a number of steps, at least 1, as an int. A float such as 1e5 is allowed.
 
     Raises:
         ValueError: It is not.
@@ -126,16 +126,16 @@ def real(
     open_low: bool = False,
     open_high: bool = False,
 ) -> float:
-    """Return `value` as a finite float from `low` to `high`, both included unless open.
+    """Return `value` as a finite float from `low` to `high`, which are included unless open.
 
     Raises:
-        ValueError: It is not; bools and strings are no numbers.
+        ValueError: It is not. Bools and strings are not numbers.
     """
     number = math.nan
     if isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool):
         try:
             number = float(value)
-        except (OverflowError, TypeError):  # an int beyond all floats, or NumPy's timedelta64
+        except (OverflowError, TypeError):  # an int larger than all floats, or a timedelta64
             number = math.nan
     inside = (low < number if open_low else low <= number) and (
         number < high if open_high else number <= high

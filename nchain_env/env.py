@@ -1,4 +1,4 @@
-"""NChain-v0, one environment at a time."""
+"""The environment NChain-v0."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 
 class NChainEnv(gym.Env[Any, Any]):
-    """A chain of states with a small reward at hand and a large one at its far end.
+    """A chain of states with a small reward for going back and a large one at its end.
 
     ## Description
-    Going forward leads one state up the chain and pays nothing, until the last state: there each
-    further step forward pays the large reward. Going backward leads to the first state at once and
-    pays the small reward. Sometimes the agent slips, and the opposite of what it chose happens. An
-    agent that follows the rewards it meets first goes backward for ever: on the default chain that
-    earns 1603.19 in an episode of 1,000 steps, always going forward 3663.69, and the best policy
-    3665.83 (`nchain solve`).
+    Going forward leads one state up the chain, without a reward. In the last state, each further
+    step forward has the large reward. Going backward leads to the first state and has the small
+    reward. Sometimes the agent slips, and the opposite of the chosen action is executed. An agent
+    that follows the first rewards always goes backward. On the default chain, the expected return
+    of an episode of 1,000 steps is 1603.19 for always going backward, 3663.69 for always going
+    forward, and 3665.83 for the optimal policy (`nchain solve`).
 
     ## Action Space
     `Discrete(2)`:
@@ -41,8 +41,8 @@ class NChainEnv(gym.Env[Any, Any]):
     State 0, or the one that `reset(options={"state": k})` asks for.
 
     ## Transitions
-    With probability `slip` the opposite of the chosen action is executed. What is executed decides
-    both the move and the reward:
+    With probability `slip` the opposite of the chosen action is executed. The executed action
+    determines the next state and the reward:
 
     | executed | in state | next state | reward |
     |---|---|---|---|
@@ -50,7 +50,7 @@ class NChainEnv(gym.Env[Any, Any]):
     | forward | n - 1 | n - 1 | `large` (10) |
     | backward | any | 0 | `small` (2) |
 
-    So an action has two outcomes, the slip first:
+    Each action therefore has two outcomes. The slip is the first one:
 
     | chosen | probability | executed |
     |---|---|---|
@@ -60,18 +60,18 @@ class NChainEnv(gym.Env[Any, Any]):
     | backward | 1 - `slip` (0.8) | backward |
 
     ## Rewards
-    0, `small` or `large`, as the table says.
+    0, `small` or `large`, as in the table.
 
     ## Episode End
-    The episode never terminates. `gym.make("NChain-v0")` truncates it after 1,000 steps: it was cut
-    off, not over, so a learner goes on bootstrapping there.
+    The episode never terminates. `gym.make("NChain-v0")` truncates it after 1,000 steps. A learner
+    must bootstrap from the last state of a truncated episode.
 
     ## Information
-    `step` returns `{"prob": ..., "slipped": ...}`: the probability of what happened, and whether
-    the opposite action was executed. `reset` returns the same keys: the probability of the starting
-    state, and False. The whole model is in `mdp`, and in toy-text's form in `P` and
-    `initial_state_distrib`. `n`, `slip`, `small`, `large` and the present `state` can be read, as
-    in OpenAI gym. A step and a reset draw one random number each, as in toy-text.
+    `step` returns `{"prob": ..., "slipped": ...}`: the probability of the outcome, and whether the
+    opposite action was executed. `reset` returns the same keys: the probability of the starting
+    state, and False. The attribute `mdp` is the whole model; `P` and `initial_state_distrib` are
+    the model in toy-text's form. As in OpenAI gym, `n`, `slip`, `small`, `large` and the current
+    `state` can be read. A step and a reset draw one random number each, as in toy-text.
 
     ## Arguments
     ```python
@@ -83,24 +83,23 @@ class NChainEnv(gym.Env[Any, Any]):
 
     - `n`: the number of states, at least 1.
     - `slip`: the probability of a slip, in [0, 1].
-    - `small`, `large`: the rewards, at most 1e300 in size, so that those of an episode can be added
-      up.
-    - `render_mode`: None, "human", "rgb_array" or "ansi". The first two need pygame-ce, which
-      `nchain-env[render]` brings.
+    - `small`, `large`: the rewards, in [-1e300, 1e300].
+    - `render_mode`: None, "human", "rgb_array" or "ansi". "human" and "rgb_array" need pygame-ce,
+      which `nchain-env[render]` installs.
 
     An argument outside its range raises a ValueError.
 
     ## Vectorized Environment
-    `gym.make_vec("NChain-v0", num_envs=N)` makes a `NChainVectorEnv`; its own arguments are given
-    in the same way, not as `vector_kwargs`.
+    `gym.make_vec("NChain-v0", num_envs=N)` makes a `NChainVectorEnv`. Its arguments are keyword
+    arguments of `make_vec`, not `vector_kwargs`.
 
     ## References
     - Dearden, R., Friedman, N., Russell, S. (1998). Bayesian Q-learning. AAAI.
     - Strens, M. (2000). A Bayesian Framework for Reinforcement Learning. ICML. Section 6.1.
 
     ## Version History
-    - v0: as in OpenAI gym, where it was from 2016 to 2021, on Gymnasium's interface: seeded by
-      `reset`, `slipped` in the information, time limit by truncation.
+    - v0: as in OpenAI gym from 2016 to 2021, with Gymnasium's interface: `reset` takes the seed,
+      the information has `slipped`, and the time limit truncates.
     """
 
     metadata = {"render_modes": ["human", "ansi", "rgb_array"], "render_fps": 4}  # noqa: RUF012
@@ -118,7 +117,7 @@ class NChainEnv(gym.Env[Any, Any]):
         self.observation_space = Discrete(self.mdp.num_states)
         self.action_space = Discrete(self.mdp.num_actions)
         self.s: int | None = None
-        # What a picture shows beside the state; kept only when there is a render mode.
+        # The last action, slip and reward, for pictures; kept only with a render mode.
         self._last: tuple[int, bool, float] | None = None
         self._steps, self._return = 0, 0.0
         self._renderer: Renderer | None = None
@@ -145,17 +144,17 @@ class NChainEnv(gym.Env[Any, Any]):
 
     @property
     def small(self) -> float:
-        """The reward for going back."""
+        """The reward of going backward."""
         return float(self.mdp.reward[0, BACKWARD, 1])
 
     @property
     def large(self) -> float:
-        """The reward for going forward at the last state."""
+        """The reward of going forward in the last state."""
         return float(self.mdp.reward[-1, FORWARD, 1])
 
     @property
     def state(self) -> int | None:
-        """The present state; None before the first reset."""
+        """The current state; None before the first reset."""
         return self.s
 
     @property
@@ -165,27 +164,27 @@ class NChainEnv(gym.Env[Any, Any]):
 
     @property
     def initial_state_distrib(self) -> FloatArray:
-        """(n,) the distribution of the state after a reset."""
+        """The distribution of the state after a reset, of shape (n,)."""
         return self.mdp.initial
 
     def step(self, action: int) -> tuple[int, float, bool, bool, dict[str, Any]]:
         """Execute `action`, or its opposite when the agent slips.
 
         Args:
-            action: 0 (forward) or 1 (backward), as a Python int, a NumPy integer or a 0-d array
-                of one; bools and floats are no actions.
+            action: 0 (forward) or 1 (backward): a Python int, a NumPy integer or a 0-d array of
+                integers. Bools and floats are not allowed.
 
         Returns:
-            The state, the reward, False (a chain never terminates), False (the time limit belongs
-            to the wrapper that `gym.make` adds) and `{"prob": ..., "slipped": ...}`: the
-            probability of what happened, and whether the opposite action was executed.
+            The state; the reward; False, as the chain never terminates; False, as the wrapper that
+            `gym.make` adds truncates; and `{"prob": ..., "slipped": ...}`, the probability of the
+            outcome and whether the opposite action was executed.
 
         Raises:
             ResetNeeded: There was no reset yet.
-            ValueError: The action is neither 0 nor 1, or no integer. The state and the generator
-                are as before.
+            ValueError: The action is neither 0 nor 1, or not an integer. The state and the
+                generator are not changed.
         """
-        # A dictionary takes 1.0 and True for 1.
+        # As keys of a dictionary, 1.0 and True equal 1.
         if type(action) not in _INTEGERS:
             action = _action_number(action)
         try:
@@ -209,21 +208,22 @@ class NChainEnv(gym.Env[Any, Any]):
         """Go back to state 0, or to `options["state"]`.
 
         Args:
-            seed: Starts the generator anew; None goes on with the present one.
-            options: `{"state": k}` starts in state k, in [0, n). No other option is known.
+            seed: The seed of a new generator. With None, the current generator is used further.
+            options: `{"state": k}` starts in state k, in [0, n). There are no other options.
 
         Returns:
-            The state, and `{"prob": ..., "slipped": False}`: the probability of starting there,
-            and what `step` says of a slip, so that both have the same keys.
+            The state, and `{"prob": ..., "slipped": False}`: the probability of this starting
+            state, and False, so that `reset` and `step` have the same keys.
 
         Raises:
-            ValueError: An option is unknown or not allowed. The state and the generator are as
-                before.
-            TypeError: The options are no dictionary; likewise.
+            ValueError: An option is unknown or its value is not allowed.
+            TypeError: The options are not a dictionary.
+
+        After an error the state and the generator are as before.
         """
         state = checked_start_state(options, self.mdp.num_states)
         super().reset(seed=seed)
-        # One number a reset, used or not: what follows does not depend on the options.
+        # Each reset draws one number, so that later steps do not depend on the options.
         drawn = int(np.argmax(self.mdp.cumulative_initial > self.np_random.random()))
         self.s = drawn if state is None else state
         self._last = None
@@ -237,12 +237,13 @@ class NChainEnv(gym.Env[Any, Any]):
         """Show the chain, the agent, the last action, a slip, the reward and the return so far.
 
         Returns:
-            A string for "ansi", an (H, W, 3) image for "rgb_array", None for "human" and without
-            a render mode.
+            A string for "ansi"; an image of shape (H, W, 3) for "rgb_array"; None for "human" and
+            without a render mode.
 
         Raises:
             ResetNeeded: There was no reset yet.
-            DependencyNotInstalled: "human" and "rgb_array" need the extra `nchain-env[render]`.
+            DependencyNotInstalled: pygame is not installed, and the mode is not "ansi". The extra
+                `nchain-env[render]` installs it.
         """
         if self.render_mode is None:
             gym.logger.warn(
@@ -272,7 +273,7 @@ class NChainEnv(gym.Env[Any, Any]):
     def get_keys_to_action(self) -> dict[tuple[int, ...], int]:
         """Return the keys for `gymnasium.utils.play`: f goes forward, b backward.
 
-        Each action is under the key codes to be pressed, which `play` and `PlayableGame` both take.
+        The keys are tuples of key codes, which both `play` and `PlayableGame` accept.
         """
         return {(ord("f"),): FORWARD, (ord("b"),): BACKWARD}
 
@@ -287,15 +288,15 @@ _RESET_FIRST = "call reset() before the first step() or render()"
 
 _BAD_ACTION = "action must be 0 (forward) or 1 (backward), got {!r}"
 
-# Types of actions that need no conversion; bool is another type than int.
+# The types of actions that need no conversion.
 _INTEGERS = frozenset({int, *(np.dtype(code).type for code in np.typecodes["AllInteger"])})
 
 
 def _action_number(action: Any) -> int:
-    """Return an action of another type, such as the 0-d array that SB3's predict gives, as an int.
+    """Return an action of another type, such as a 0-d array from SB3's `predict`, as an int.
 
     Raises:
-        ValueError: It is no integer; bools and floats are none.
+        ValueError: It is not an integer. Bools and floats are not integers.
     """
     try:
         return index(action)
@@ -305,14 +306,14 @@ def _action_number(action: Any) -> int:
 
 # next state, reward, terminated, info
 _Outcome = tuple[int, float, bool, dict[str, Any]]
-# by action: the probability of a slip, the slipped outcome, the other one
+# For each action: the probability of a slip, the slipped outcome, the other outcome
 _Outcomes = dict[int, tuple[float, _Outcome, _Outcome]]
 
 
 class _OutcomesByState(dict[int | None, _Outcomes]):
-    """The outcomes of the states visited so far: those of a long chain would not fit in memory.
+    """The outcomes of each state as Python numbers, which are faster to read than arrays.
 
-    They are plain Python numbers, because reading those out of arrays is slow.
+    A state's outcomes are added when it is first visited; those of a long chain need much memory.
     """
 
     def __init__(self, mdp: TabularMDP) -> None:
@@ -339,7 +340,7 @@ class _OutcomesByState(dict[int | None, _Outcomes]):
 
 
 def checked_render_mode(render_mode: Any, allowed: list[str]) -> str | None:
-    """Return `render_mode`, or raise a ValueError that names the allowed ones."""
+    """Return `render_mode`, or raise a ValueError that lists the allowed modes."""
     if render_mode is None:
         return None
     if not isinstance(render_mode, str) or render_mode not in allowed:
@@ -350,7 +351,7 @@ def checked_render_mode(render_mode: Any, allowed: list[str]) -> str | None:
 
 
 def checked_start_state(options: dict[str, Any] | None, num_states: int) -> int | None:
-    """Return the start state that the reset options ask for, None where they ask for none."""
+    """Return the start state in the options of `reset`, or None if they have none."""
     if options is None:
         return None
     if not isinstance(options, dict):

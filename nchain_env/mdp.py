@@ -1,4 +1,4 @@
-"""A finite Markov decision process as arrays: the one table that everything else reads."""
+"""A finite Markov decision process as arrays: the table of outcomes."""
 
 from __future__ import annotations
 
@@ -18,25 +18,26 @@ BoolArray = npt.NDArray[np.bool_]
 # Toy-text's `P`: P[state][action] = [(probability, next_state, reward, terminated), ...]
 TransitionDict = dict[int, dict[int, list[tuple[float, int, float, bool]]]]
 
-# So that 100 million of them can be added up.
+# The sum of 100 million such rewards is still finite.
 LARGEST_REWARD = 1e300
 _SUM_TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
 class TabularMDP:
-    """A finite Markov decision process, stated as the outcomes of every action in every state.
+    """A finite Markov decision process, as the outcomes of every action in every state.
 
-    S is the number of states, A of actions, K the largest number of outcomes of any pair.
-    The arrays are copied and made read-only.
+    S is the number of states, A the number of actions, and K the largest number of outcomes of a
+    state and action. The arrays are copied and made read-only.
 
     Args:
         next_state: (S, A, K) the state after outcome k, in [0, S).
-        probability: (S, A, K) the probability of outcome k; rows sum to 1, unused places hold 0.
-        reward: (S, A, K) the reward of outcome k, at most 1e300 in size: those of an episode are
-            added up, and beyond 1.8e308 there is only infinity.
-        terminated: (S, A, K) whether the episode ends with outcome k.
-        initial: (S,) the distribution of the state after a reset; sums to 1.
+        probability: (S, A, K) the probability of outcome k. Each row sums to 1; entries that are
+            not used are 0.
+        reward: (S, A, K) the reward of outcome k, in [-1e300, 1e300], so that the return of an
+            episode is finite.
+        terminated: (S, A, K) whether outcome k terminates the episode.
+        initial: (S,) the distribution of the state after a reset. It sums to 1.
 
     Raises:
         ValueError: An array has the wrong shape or a value that is not allowed.
@@ -84,28 +85,28 @@ class TabularMDP:
             if worst > _SUM_TOLERANCE:
                 raise ValueError(f"{name} must sum to 1 over its last axis, off by {worst:g}")
 
-    # A read-only flag does not survive pickling: build anew from the arrays instead.
+    # Pickling does not keep the read-only flag, so unpickling calls the constructor.
     def __reduce__(self) -> tuple[type[TabularMDP], tuple[npt.NDArray[Any], ...]]:
         return TabularMDP, tuple(getattr(self, name) for name in _DTYPES)
 
     @property
     def num_states(self) -> int:
-        """S, the number of states."""
+        """The number of states, S."""
         return int(self.next_state.shape[0])
 
     @property
     def num_actions(self) -> int:
-        """A, the number of actions."""
+        """The number of actions, A."""
         return int(self.next_state.shape[1])
 
     @cached_property
     def cumulative(self) -> FloatArray:
-        """(S, A, K) the cumulative probabilities of the outcomes, read-only."""
+        """The cumulative probabilities of the outcomes, of shape (S, A, K), read-only."""
         return _read_only("cumulative", np.cumsum(self.probability, axis=-1), np.float64)
 
     @cached_property
     def cumulative_initial(self) -> FloatArray:
-        """(S,) the cumulative probabilities of the start states, read-only."""
+        """The cumulative probabilities of the start states, of shape (S,), read-only."""
         return _read_only("cumulative_initial", np.cumsum(self.initial), np.float64)
 
     @cached_property
@@ -123,7 +124,7 @@ class TabularMDP:
         }
 
     def _used(self) -> IntArray:
-        """(S, A) how many of the K places hold outcomes, the padding of `from_P` not counted."""
+        """Return the number of outcomes, of shape (S, A), without the padding of `from_P`."""
         states, _, outcomes = self.next_state.shape
         padding = (
             (self.probability == 0)
@@ -139,8 +140,8 @@ class TabularMDP:
     def from_P(cls, P: TransitionDict, initial: npt.ArrayLike) -> TabularMDP:  # noqa: N802
         """Read toy-text's dictionary; the inverse of `P`.
 
-        Rows with fewer outcomes than the longest are filled up with outcomes of probability 0 that
-        stay in the state, pay nothing and end the episode.
+        Rows with fewer than K outcomes are padded with outcomes of probability 0, which stay in the
+        state with reward 0 and terminate.
 
         Args:
             P: P[state][action] = [(probability, next_state, reward, terminated), ...], with states
@@ -149,7 +150,7 @@ class TabularMDP:
 
         Raises:
             ValueError: States or actions are not numbered from 0, a row is empty or malformed, or
-                the arrays would not make a process.
+                a value is not allowed in a `TabularMDP`.
         """
         shape = states, _, _ = _shape(P)
         next_state = np.broadcast_to(np.arange(states)[:, None, None], shape).copy()
@@ -160,7 +161,7 @@ class TabularMDP:
                 for k, outcome in enumerate(row):
                     try:
                         p, s_next, r, end = outcome
-                        # An array would take None for NaN, and 0.5 for state 0.
+                        # An array would convert None to NaN, and 0.5 to state 0.
                         probability[s, a, k], reward[s, a, k] = float(p), float(r)
                         next_state[s, a, k], terminated[s, a, k] = index(s_next), end
                     except (TypeError, ValueError, OverflowError):
@@ -172,15 +173,15 @@ class TabularMDP:
 
     @classmethod
     def from_env(cls, env: gym.Env[Any, Any]) -> TabularMDP:
-        """Read the model of any environment that has toy-text's `P` and `initial_state_distrib`.
+        """Read the model of an environment that has toy-text's `P` and `initial_state_distrib`.
 
-        Wrappers are looked through; what they change about observations or rewards is not seen.
+        The model is that of the unwrapped environment. It does not include what wrappers change.
 
         Args:
             env: An environment such as NChain-v0, FrozenLake-v1, Taxi-v4 or CliffWalking-v1.
 
         Raises:
-            ValueError: The environment has no such model; the message says what is missing.
+            ValueError: The environment has no such model. The message states what is missing.
         """
         model: Any = getattr(env, "unwrapped", env)
         mdp = getattr(model, "mdp", None)
@@ -195,7 +196,7 @@ class TabularMDP:
         return cls.from_P(model.P, model.initial_state_distrib)
 
 
-# What an environment must have to be read, and what it holds.
+# The attributes that `from_env` reads, and their meaning.
 _MODEL = {
     "P": "P[state][action] = [(probability, next_state, reward, terminated), ...]",
     "initial_state_distrib": "the (S,) probabilities of the state after a reset",
@@ -210,7 +211,7 @@ _DTYPES: dict[str, type[np.generic]] = {
 
 
 def _shape(P: Any) -> tuple[int, int, int]:
-    """(S, A, K) of toy-text's dictionary, which may be anything yet."""
+    """Return (S, A, K) of toy-text's dictionary, whose form is checked here."""
     if not isinstance(P, dict) or not P or set(P) != set(range(len(P))):
         raise ValueError("P must be a dictionary with the states 0, 1, ..., S - 1 as keys")
     actions = [set(rows) if isinstance(rows, dict) else set() for rows in P.values()]
@@ -231,7 +232,7 @@ def _read_only(name: str, values: npt.ArrayLike, dtype: type[np.generic]) -> npt
         raise ValueError(f"{name} must be an array, not rows of different lengths") from error
     if not np.can_cast(given.dtype, dtype, casting="same_kind"):
         raise ValueError(f"{name} must hold {np.dtype(dtype).name} values, got {given.dtype}")
-    with np.errstate(over="ignore"):  # longer numbers may become infinite, which is refused
+    with np.errstate(over="ignore"):  # a long double may become infinite, which is refused
         array = given.astype(dtype, order="C")
     array.flags.writeable = False
     return array

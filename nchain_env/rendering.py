@@ -1,4 +1,4 @@
-"""What the chain looks like: two lines of text, or a picture drawn with pygame."""
+"""Draws the chain: as two lines of text, or as a picture with pygame."""
 
 from __future__ import annotations
 
@@ -22,30 +22,31 @@ Colour = tuple[int, int, int]
 
 NAMES = {FORWARD: "forward", BACKWARD: "backward"}
 
-# Longer chains show the first state, the last one and those around the agent.
+# For chains longer than MOST, the first state, the last state and those near the agent are shown.
 TEXT_MOST, TEXT_SLOTS = 15, 11
 PICTURE_MOST, PICTURE_SLOTS = 50, 9
 
 PAPER, INK, GREY, LINE = (252, 252, 250), (31, 41, 55), (97, 107, 122), (222, 225, 229)
-# Blue and vermilion of Okabe and Ito, which colour-blind people tell apart; pale where not taken.
+# Okabe and Ito's blue and vermilion, which colour-blind people can distinguish; the pale colours
+# are for arrows that were not taken.
 TAKEN: dict[int, Colour] = {FORWARD: (0, 114, 178), BACKWARD: (213, 94, 0)}
 PALE: dict[int, Colour] = {FORWARD: (112, 168, 203), BACKWARD: (228, 155, 108)}
 
-# Lengths are pixels of the finished picture.
+# Lengths in pixels of the picture.
 COLUMNS = 10
 RADIUS, PITCH, ROW, SIDE, TOP, PANEL = 26, 84, 92, 84, 62, 96
 MARGIN, MIN_WIDTH = 32, 680
-FINE = 3  # pixels drawn for a pixel of the picture, in each direction
+FINE = 3  # the canvas is so many times as wide and as high as the picture
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What there is to draw after a reset or a step.
+    """The state of an environment that is drawn after a reset or a step.
 
     Args:
         n: The number of states.
-        state: Where the agent is now.
-        action: The action that was chosen (not the one executed), None just after a reset.
+        state: The current state.
+        action: The chosen action (not the executed one), None after a reset.
         slipped: Whether the opposite of `action` was executed.
         reward: The reward of the last step.
         steps: The number of steps since the reset.
@@ -62,7 +63,7 @@ class Snapshot:
 
     @property
     def executed(self) -> int | None:
-        """The action that was executed, None just after a reset."""
+        """The executed action, None after a reset."""
         if self.action is None or not self.slipped:
             return self.action
         return BACKWARD if self.action == FORWARD else FORWARD
@@ -73,7 +74,7 @@ class Renderer:
 
     Args:
         render_mode: "ansi", "rgb_array" or "human".
-        render_fps: How many pictures a second "human" shows at most.
+        render_fps: The largest number of pictures per second in the mode "human".
     """
 
     def __init__(self, render_mode: str, render_fps: int) -> None:
@@ -83,12 +84,12 @@ class Renderer:
         self._clock: pygame.time.Clock | None = None
 
     def draw(self, snapshot: Snapshot) -> str | npt.NDArray[np.uint8] | None:
-        """Return the text ("ansi") or the (H, W, 3) image ("rgb_array"), or show it ("human").
+        """Return a text ("ansi") or an (H, W, 3) image ("rgb_array"), or show it ("human").
 
-        The size of the image depends on `snapshot.n` alone; height and width are even.
+        The size of the image depends on `snapshot.n` alone. Height and width are even.
 
         Raises:
-            DependencyNotInstalled: "rgb_array" and "human" need pygame.
+            DependencyNotInstalled: pygame is not installed, and the mode is not "ansi".
         """
         if self.render_mode == "ansi":
             return as_text(snapshot)
@@ -107,7 +108,7 @@ class Renderer:
     def _show(self, picture: pygame.Surface) -> None:
         import pygame
 
-        # pygame has one window. Another env, or a wrapper, may have closed or resized it meanwhile.
+        # pygame has one window, which another environment or a wrapper may have closed or resized.
         pygame.display.init()
         self._window = pygame.display.get_surface()
         if self._window is None or self._window.get_size() != picture.get_size():
@@ -121,7 +122,7 @@ class Renderer:
         pygame.display.flip()
 
     def close(self) -> None:
-        """Close the window, if this renderer has one; a second call does nothing."""
+        """Close the window, if this renderer has one. A second call does nothing."""
         if self._window is not None:
             import pygame
 
@@ -131,7 +132,7 @@ class Renderer:
 
 
 def as_text(snapshot: Snapshot) -> str:
-    """Return the chain with the agent's state in brackets and, below, what happened last."""
+    """Return the chain with the agent's state in brackets, and a line about the last step."""
     slots = visible_states(snapshot.n, snapshot.state, TEXT_MOST, TEXT_SLOTS)
     names = {None: "...", snapshot.state: f"[{snapshot.state}]"}
     chain = " > ".join(names.get(slot, str(slot)) for slot in slots)
@@ -144,15 +145,15 @@ def as_text(snapshot: Snapshot) -> str:
 
 
 def as_number(value: float) -> str:
-    """Return at most ten digits, which hides the rounding errors that sums of rewards carry."""
+    """Return a number in at most ten digits, to hide the rounding errors of sums of rewards."""
     return f"{value + 0.0:.10g}"  # + 0.0 turns -0.0 into 0.0
 
 
 def visible_states(n: int, state: int, most: int, slots: int) -> list[int | None]:
-    """Return the states to show, in order, with None for states left out.
+    """Return the states to show, in order. None stands for two or more states that are not shown.
 
-    All n of them, if there are at most `most`; otherwise always `slots` entries: the first state,
-    the last one, and those around `state`. One None stands for at least two states.
+    With at most `most` states, all are shown. Otherwise there are `slots` entries: the first state,
+    the last state, and those near `state`.
     """
     if n <= most:
         return list(range(n))
@@ -167,31 +168,31 @@ def visible_states(n: int, state: int, most: int, slots: int) -> list[int | None
 
 
 def as_picture(snapshot: Snapshot) -> pygame.Surface:
-    """Return the picture; needs no display."""
+    """Return the picture. This needs no display."""
     import pygame
 
     slots = visible_states(snapshot.n, snapshot.state, PICTURE_MOST, PICTURE_SLOTS)
-    plan = _Plan(len(slots))
-    canvas = _Canvas(plan.width, plan.height)
-    _draw_arrows(canvas, plan, snapshot, slots.index(snapshot.state))
+    layout = _Layout(len(slots))
+    canvas = _Canvas(layout.width, layout.height)
+    _draw_arrows(canvas, layout, snapshot, slots.index(snapshot.state))
     for i, state in enumerate(slots):
-        _draw_state(canvas, plan.centre(i), state, state == snapshot.state)
+        _draw_state(canvas, layout.centre(i), state, state == snapshot.state)
     _draw_panel(canvas, snapshot)
-    return pygame.transform.smoothscale(canvas.surface, (plan.width, plan.height))
+    return pygame.transform.smoothscale(canvas.surface, (layout.width, layout.height))
 
 
-def _draw_arrows(canvas: _Canvas, plan: _Plan, snapshot: Snapshot, agent: int) -> None:
-    for path in plan.backward():
+def _draw_arrows(canvas: _Canvas, layout: _Layout, snapshot: Snapshot, agent: int) -> None:
+    for path in layout.backward():
         canvas.stroke(path, PALE[BACKWARD], 2.4)
-    canvas.arrow(plan.home(), PALE[BACKWARD], 2.4)
-    for path in [plan.stay(), *(plan.forward(i) for i in range(1, plan.slots))]:
+    canvas.arrow(layout.home(), PALE[BACKWARD], 2.4)
+    for path in [layout.stay(), *(layout.forward(i) for i in range(1, layout.slots))]:
         canvas.arrow(path, PALE[FORWARD], 2.4)
     if snapshot.executed == BACKWARD:
-        canvas.arrow(plan.home(), TAKEN[BACKWARD], 5)
+        canvas.arrow(layout.home(), TAKEN[BACKWARD], 5)
     elif snapshot.executed == FORWARD:
-        # Forward pays nothing, except where it stays: at the last state.
-        stayed = agent == plan.slots - 1 and (agent == 0 or snapshot.reward != 0)
-        canvas.arrow(plan.stay() if stayed else plan.forward(agent), TAKEN[FORWARD], 5)
+        # A step forward has a reward only if it stays in the last state.
+        stayed = agent == layout.slots - 1 and (agent == 0 or snapshot.reward != 0)
+        canvas.arrow(layout.stay() if stayed else layout.forward(agent), TAKEN[FORWARD], 5)
 
 
 def _draw_state(canvas: _Canvas, centre: complex, state: int | None, is_agent: bool) -> None:
@@ -235,11 +236,12 @@ def _draw_panel(canvas: _Canvas, snapshot: Snapshot) -> None:
         at += unit * fraction
 
 
-class _Plan:
-    """Where things are: points are complex numbers, x + y * 1j.
+class _Layout:
+    """The positions of states and arrows, as complex numbers x + y * 1j.
 
-    Rows run to the right and to the left in turn, so no arrow crosses another: two rows share the
-    rail between them that leads back to state 0, and all rails end in one trunk on the left.
+    Rows run to the right and to the left in turn, so that arrows do not cross. Two rows share the
+    line between them that leads back to state 0, the rail. All rails end in one vertical line on
+    the left, the trunk.
     """
 
     def __init__(self, slots: int) -> None:
@@ -278,7 +280,7 @@ class _Plan:
         return [point for point in loop if abs(point - last) > RADIUS + 2]
 
     def backward(self) -> list[list[complex]]:
-        """From every slot the way back, by a rail and the trunk, short of the end they share."""
+        """The paths from every slot back to state 0, without the common end, `home`."""
         paths = []
         for first in range(0, self.slots, 2 * self.columns):
             rail = self.centre(first).imag + ROW / 2
@@ -289,7 +291,7 @@ class _Plan:
         return paths
 
     def home(self) -> list[complex]:
-        """The end of every way back: the top of the trunk, into state 0."""
+        """The common end of the paths back: from the top of the trunk into state 0."""
         start = complex(self.trunk, TOP + RADIUS + 4)
         return _rounded([start, complex(self.trunk, TOP), complex(self.left - RADIUS - 3, TOP)])
 
@@ -307,17 +309,17 @@ def _rounded(points: Sequence[complex], radius: float = 13) -> list[complex]:
 
 
 class _Canvas:
-    """A surface larger than the picture, to be shrunk at the end: that smooths every edge."""
+    """A surface FINE times as large as the picture; shrinking it smooths the edges."""
 
     def __init__(self, width: int, height: int) -> None:
         import pygame
 
         pygame.font.init()
         self.width, self.height = width, height
-        # A depth of 32 bits, whatever the display has: smoothscale asks for it.
+        # smoothscale needs a depth of 32 bits, whatever the display has.
         self.surface = pygame.Surface((width * FINE, height * FINE), depth=32)
         self.surface.fill(PAPER)
-        # Not kept for the next picture: pygame.quit(), anybody's, makes fonts unusable.
+        # Fonts are not kept for the next picture: any call of pygame.quit() makes them unusable.
         self.fonts: dict[int, pygame.font.Font] = {}
 
     def fill(self, outline: Sequence[complex], colour: Colour) -> None:
@@ -346,24 +348,24 @@ class _Canvas:
         self.fill([tip, base + side, base - side], colour)
 
     def text(self, text: str, at: complex, size: int, colour: Colour, width: float) -> float:
-        """Write from `at` on, the left end of the baseline; return the x where the text ends."""
+        """Write a text whose baseline begins at `at`; return the x where it ends."""
         font = self._font(text, size, width)
         x, y = _pixel(at)
-        # Letter by letter: the font that comes with pygame kerns "kw" wide apart.
+        # Letter by letter, because pygame's font has too much space between "k" and "w".
         for letter in text:
             self.surface.blit(font.render(letter, True, colour), (x, y - font.get_ascent()))
             x += font.size(letter)[0]
         return x / FINE
 
     def number(self, text: str, centre: complex, colour: Colour) -> None:
-        """Write around `centre`, inside a state."""
+        """Write a state's number, centred at `centre`."""
         image = self._font(text, 30, 2 * RADIUS - 13).render(text, True, colour)
         inked = image.get_bounding_rect()
         x, y = _pixel(centre)
         self.surface.blit(image, (x - inked.centerx, y - inked.centery))
 
     def pill(self, text: str, at: complex, size: int) -> None:
-        """Write `text` light on dark; `at` is as in `text`."""
+        """Write a text in light letters on a dark ground. `at` is as for `text`."""
         start = at + 10 - 5j
         end = start + self._font(text, size, math.inf).size(text)[0] / FINE - 6
         self.stroke([start, end], INK, 20)
@@ -372,7 +374,7 @@ class _Canvas:
         self.text(text, at + 7, size, PAPER, math.inf)
 
     def _font(self, text: str, size: int, width: float) -> pygame.font.Font:
-        """The font of this size, or the largest smaller one in which the text is narrow enough."""
+        """Return the largest font of at most this size in which the text fits into the width."""
         import pygame
 
         while True:

@@ -1,4 +1,4 @@
-"""NChain-v0, many environments at a time."""
+"""The vector environment of NChain-v0."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING or hasattr(gym.vector, "AutoresetMode"):
 else:  # Gymnasium 1.0
 
     class AutoresetMode(Enum):
-        """What happens when an episode has ended, as Gymnasium has it since 1.1."""
+        """What happens at the end of an episode, as in Gymnasium since 1.1."""
 
         NEXT_STEP = "NextStep"
         SAME_STEP = "SameStep"
@@ -35,35 +35,35 @@ else:  # Gymnasium 1.0
 
 
 class EpisodeOverError(ResetNeeded, AssertionError):
-    """A step was asked of an environment whose episode has ended, and autoreset is disabled.
+    """`step` was called after the end of an episode, and autoreset is disabled.
 
-    Both a ResetNeeded, as Gymnasium's single environments raise, and an AssertionError, as its
-    SyncVectorEnv raises.
+    It is a ResetNeeded, as in Gymnasium's environments, and an AssertionError, as in its
+    SyncVectorEnv.
     """
 
 
 class NChainVectorEnv(VectorEnv[IntArray, npt.ArrayLike, npt.NDArray[Any]]):
     """`num_envs` chains, stepped together by array operations.
 
-    What a call returns, and when, is what Gymnasium's SyncVectorEnv returns over NChainEnv with a
-    time limit, in every autoreset mode. Only the randomness differs: all environments share one
-    generator. A step takes one number of it for each environment, in order (one that begins a new
-    episode in that step, under NEXT_STEP, begins it with its number); a reset takes one for each
-    environment that is reset; under SAME_STEP the environments whose episode ends take one more
-    each, after all others. So one environment gives the trajectory of NChainEnv with that seed.
+    It behaves like Gymnasium's SyncVectorEnv of NChainEnv with a time limit, in every autoreset
+    mode. Only the random numbers differ: all environments share one generator. A step draws one
+    number for each environment, in order. Under NEXT_STEP, an environment that begins a new episode
+    in this step uses its number for the start state. Under SAME_STEP, the environments whose
+    episode ends draw one more number each, after all others. A reset draws one number for each
+    environment that is reset. A single environment therefore has the trajectory of NChainEnv with
+    the same seed.
 
     Args:
         num_envs: The number of environments, at least 1.
-        max_episode_steps: Episodes are truncated after this many steps; None: never.
-        autoreset_mode: What happens when an episode has ended: Gymnasium's AutoresetMode or its
+        max_episode_steps: The number of steps after which an episode is truncated; None for never.
+        autoreset_mode: What happens at the end of an episode: Gymnasium's AutoresetMode or its
             value, "NextStep", "SameStep" or "Disabled" (Gymnasium 1.0 has no AutoresetMode).
         n: The number of states, at least 1.
         slip: The probability of a slip, in [0, 1].
-        small: The reward for going back, at most 1e300 in size.
-        large: The reward for going forward at the last state, likewise.
-        render_mode: None, "ansi" or "rgb_array". There is no "human": one window cannot show
-            many chains; wrap an "rgb_array" environment in
-            `gymnasium.wrappers.vector.HumanRendering` instead.
+        small: The reward of going backward, in [-1e300, 1e300].
+        large: The reward of going forward in the last state, in [-1e300, 1e300].
+        render_mode: None, "ansi" or "rgb_array". For a window, wrap an "rgb_array" environment in
+            `gymnasium.wrappers.vector.HumanRendering`.
 
     Raises:
         ValueError: An argument is not allowed.
@@ -73,7 +73,7 @@ class NChainVectorEnv(VectorEnv[IntArray, npt.ArrayLike, npt.NDArray[Any]]):
         "render_modes": ["ansi", "rgb_array"],
         "render_fps": NChainEnv.metadata["render_fps"],
     }
-    # Set here because Gymnasium up to 1.2 closes a deleted env, also one whose arguments were bad.
+    # Set here because Gymnasium up to 1.2 closes a deleted env, even if its constructor raised.
     _renderer: Renderer | None = None
 
     def __init__(
@@ -103,37 +103,38 @@ class NChainVectorEnv(VectorEnv[IntArray, npt.ArrayLike, npt.NDArray[Any]]):
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
 
-        # The outcomes, flat: that of an action in a state is at 4 * state + 2 * action + slipped.
+        # The flat outcomes: that of an action in a state is at 4 * state + 2 * action + slipped.
         self._next_state = self.mdp.next_state[:, :, ::-1].ravel()
         self._reward = self.mdp.reward[:, :, ::-1].ravel()
         self._probability = self.mdp.probability[:, :, ::-1].ravel()
-        # A slip is the first outcome, and as likely everywhere: one number to compare with.
+        # A slip is the first outcome, with the same probability in all states and actions.
         (self._slip,) = np.unique(self.mdp.cumulative[:, :, 0]).tolist()
-        # The states, in the smallest type that takes an index: sums of bytes cost next to nothing.
+        # The states, in the smallest type that holds an index: adding small integers is fast.
         self._state = np.zeros(self.num_envs, np.min_scalar_type(self._reward.size - 1))
         self._uniform = np.empty(self.num_envs)
         self._everywhere = np.ones(self.num_envs, np.bool_)
 
-        # How many steps there were since the first reset (-1 before), how many when each episode
-        # began, and how many there will be when the first of them ends. While none ends, a step
-        # counts for all environments at once.
+        # The steps since the first reset (-1 before it), the value of this clock at the beginning
+        # of each episode, and its value when the next episode ends. Until then a step only
+        # increments the clock.
         self._clock = -1
         self._began = np.zeros(self.num_envs, np.int64)
         self._next_end = math.inf
-        # The environments whose episode has ended and not begun anew; None while there are none.
+        # The environments whose episode has ended and which are not reset yet; None if there are
+        # none.
         self._ended: BoolArray | None = None
-        # What a picture shows beside the state; kept only when there is a render mode.
+        # The last actions, slips and rewards, for pictures; kept only with a render mode.
         self._last: tuple[npt.NDArray[Any], BoolArray, FloatArray] | None = None
         self._return = np.zeros(self.num_envs if self.render_mode else 0)
 
     @property
     def P(self) -> TransitionDict:  # noqa: N802
-        """The model as toy-text's dictionary; see `TabularMDP.P`."""
+        """Toy-text's dictionary: P[s][a] = [(probability, next_state, reward, terminated), ...]."""
         return self.mdp.P
 
     @property
     def initial_state_distrib(self) -> FloatArray:
-        """(n,) the distribution of the state after a reset."""
+        """The distribution of the state after a reset, of shape (n,)."""
         return self.mdp.initial
 
     def step(
@@ -142,14 +143,15 @@ class NChainVectorEnv(VectorEnv[IntArray, npt.ArrayLike, npt.NDArray[Any]]):
         """Take one step in every environment.
 
         Args:
-            actions: (num_envs,) integers: 0 (forward) or 1 (backward), also where an environment
-                begins a new episode instead and its action does not matter.
+            actions: Integers of shape (num_envs,): 0 (forward) or 1 (backward). The action of an
+                environment that begins a new episode in this step is checked, and then ignored.
 
         Returns:
-            (num_envs,) arrays, which the caller may keep: the states, the rewards, False
-            (a chain never terminates), whether the episode was truncated, and infos: `prob` and
-            `slipped` as in NChainEnv, each with its mask, `_prob` and `_slipped`; under SAME_STEP
-            also `final_obs` and `final_info` of the episodes that ended, with theirs.
+            Arrays of shape (num_envs,), which later steps do not change: the states; the rewards;
+            False, as the chain never terminates; whether the episode was truncated; and infos.
+            Infos are `prob` and `slipped` as in NChainEnv, with their masks `_prob` and `_slipped`.
+            Under SAME_STEP there are also `final_obs` and `final_info` of the episodes that ended,
+            with their masks.
 
         Raises:
             ResetNeeded: There was no reset yet.
@@ -157,7 +159,7 @@ class NChainVectorEnv(VectorEnv[IntArray, npt.ArrayLike, npt.NDArray[Any]]):
             TypeError: The actions are not integers.
             ValueError: The actions have another shape, or some are neither 0 nor 1.
 
-        After an error the states, the time left and the generator are as before.
+        After an error the states, the steps of the episodes and the generator are as before.
         """
         chosen = self._checked_actions(actions)
         if self._clock < 0:
@@ -177,7 +179,7 @@ class NChainVectorEnv(VectorEnv[IntArray, npt.ArrayLike, npt.NDArray[Any]]):
         index += index
         index += slipped.view(np.uint8)
         first = uniform[:0] if begin is None else uniform[begin]
-        outcome = uniform.view(np.int64)  # the numbers are used up; their memory is taken again
+        outcome = uniform.view(np.int64)  # the numbers are not needed any more; reuse their memory
         outcome[:] = index
         observations = self._next_state.take(outcome)
         rewards = self._reward.take(outcome)
@@ -214,13 +216,13 @@ class NChainVectorEnv(VectorEnv[IntArray, npt.ArrayLike, npt.NDArray[Any]]):
     def _begin(
         self, begin: BoolArray, uniform: FloatArray, observations: IntArray, infos: dict[str, Any]
     ) -> None:
-        """Begin new episodes in this step, and put what they begin with in place of the outcome."""
+        """Begin new episodes, and write their start states and infos over the outcomes."""
         observations[begin], infos["prob"][begin] = self._start(uniform)
         infos["slipped"][begin] = False
         self._set_clock(begin)
 
     def _start(self, uniform: FloatArray) -> tuple[IntArray, FloatArray]:
-        """Return the start states that these numbers draw, and their probabilities."""
+        """Return the start states for uniform numbers, and their probabilities."""
         state = np.searchsorted(self.mdp.cumulative_initial, uniform, side="right")
         return state, self.mdp.initial[state]
 
@@ -235,26 +237,27 @@ class NChainVectorEnv(VectorEnv[IntArray, npt.ArrayLike, npt.NDArray[Any]]):
         """Begin new episodes, in state 0 or in `options["state"]`.
 
         Args:
-            seed: Starts the one generator of all environments anew, also when only some are
-                reset; None goes on with the present one.
-            options: `{"state": k}` starts in state k, in [0, n). `{"reset_mask": mask}`, a
-                (num_envs,) array of booleans, resets only where it is True. No other option is
-                known. The dictionary is not changed.
+            seed: The seed of a new generator for all environments, even if only some are reset.
+                With None, the current generator is used further.
+            options: `{"state": k}` starts in state k, in [0, n). `{"reset_mask": mask}`, an array
+                of booleans of shape (num_envs,), resets the environments where it is True. There
+                are no other options. The dictionary is not changed.
 
         Returns:
-            (num_envs,) the states of all environments, and infos: `prob`, the probability of
-            starting there, and `slipped`, False, with their masks `_prob` and `_slipped`, which
-            are True where an environment was reset.
+            The states of all environments, of shape (num_envs,), and infos: `prob`, the
+            probability of the starting state, and `slipped`, False. Their masks `_prob` and
+            `_slipped` are True where an environment was reset.
 
         Raises:
-            TypeError: The options are no dictionary, or the reset mask no array of booleans.
-            ValueError: The reset mask has another shape or is nowhere True; another option is
-                unknown or not allowed.
-            ResetNeeded: The first reset leaves out environments.
-            gymnasium.error.Error: The seed is not an integer of at least 0. One generator has no
-                use for a list of seeds.
+            TypeError: The options are not a dictionary, or the reset mask is not an array of
+                booleans.
+            ValueError: The reset mask has another shape or is False everywhere, or an option is
+                unknown or its value is not allowed.
+            ResetNeeded: The first reset does not reset all environments.
+            gymnasium.error.Error: The seed is not an integer of at least 0. A list of seeds is not
+                allowed, as there is one generator.
 
-        After an error the states, the time left and the generator are as before.
+        After an error the states, the steps of the episodes and the generator are as before.
         """
         if isinstance(options, dict) and "reset_mask" in options:
             begin = self._checked_mask(options["reset_mask"])
@@ -266,7 +269,7 @@ class NChainVectorEnv(VectorEnv[IntArray, npt.ArrayLike, npt.NDArray[Any]]):
             raise ResetNeeded("the first reset() must reset all environments")
         super().reset(seed=seed)
 
-        # One number each, used or not: what follows does not depend on the options.
+        # Each environment draws one number, so that later steps do not depend on the options.
         state, probability = self._start(self.np_random.random(np.count_nonzero(begin)))
         self._state[begin] = state if start is None else start
         prob = np.zeros(self.num_envs)
@@ -291,12 +294,13 @@ class NChainVectorEnv(VectorEnv[IntArray, npt.ArrayLike, npt.NDArray[Any]]):
         """Show each environment as NChainEnv does.
 
         Returns:
-            A tuple with a string ("ansi") or an (H, W, 3) image ("rgb_array") of each
+            A tuple of one string ("ansi") or image of shape (H, W, 3) ("rgb_array") for each
             environment; None without a render mode.
 
         Raises:
             ResetNeeded: There was no reset yet.
-            DependencyNotInstalled: "rgb_array" needs the extra `nchain-env[render]`.
+            DependencyNotInstalled: pygame is not installed, and the mode is "rgb_array". The extra
+                `nchain-env[render]` installs it.
         """
         if self.render_mode is None:
             gym.logger.warn(
@@ -331,7 +335,7 @@ class NChainVectorEnv(VectorEnv[IntArray, npt.ArrayLike, npt.NDArray[Any]]):
         return tuple(frames)
 
     def close_extras(self) -> None:
-        """Release what drawing has taken."""
+        """Close the renderer."""
         if self._renderer is not None:
             self._renderer.close()
             self._renderer = None
@@ -345,7 +349,7 @@ class NChainVectorEnv(VectorEnv[IntArray, npt.ArrayLike, npt.NDArray[Any]]):
             raise ValueError(f"actions must have shape ({self.num_envs},), got {given.shape}")
         if given.dtype.kind not in "iu":
             raise TypeError(f"actions must be integers, got {given.dtype}")
-        # Joined bit by bit, numbers make 0 or 1 only if each of them is 0 or 1.
+        # The bitwise or of all actions is 0 or 1 only if each of them is.
         if int(np.bitwise_or.reduce(given)) not in (0, 1):
             wrong = given[(given != 0) & (given != 1)]
             raise ValueError(f"actions must be 0 (forward) or 1 (backward), got {wrong[0]}")
@@ -365,7 +369,7 @@ class NChainVectorEnv(VectorEnv[IntArray, npt.ArrayLike, npt.NDArray[Any]]):
 
 
 def _final(ended: BoolArray, observations: IntArray, infos: dict[str, Any]) -> dict[str, Any]:
-    """Return what is said of the last step of episodes that begin anew in the same step."""
+    """Return `final_obs` and `final_info` of the episodes that ended, with their masks."""
     final_obs = np.full(ended.shape, None)
     final_obs[ended] = observations[ended]
     final_info = {
@@ -382,7 +386,7 @@ def _final(ended: BoolArray, observations: IntArray, infos: dict[str, Any]) -> d
     }
 
 
-_BYTES_PER_ENV = 128  # what is kept, and the arrays that a step returns
+_BYTES_PER_ENV = 128  # the state that is kept, and the arrays that a step returns
 
 _RESET_FIRST = "call reset() before the first step() or render()"
 

@@ -1,4 +1,4 @@
-"""The `nchain` command: one module a subcommand, which imports what it needs when it is run."""
+"""The `nchain` command. Each subcommand is a module that imports its dependencies when it runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nchain_agents.cli.train import train
 
 app = typer.Typer(
     name="nchain",
-    help="NChain-v0: the chain's exact answer, and agents compared with it.",
+    help="The exact solution of NChain-v0, and agents that are compared with it.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -23,17 +23,17 @@ app = typer.Typer(
 app.command()(solve)
 app.command()(train)
 app.command()(evaluate)
-# the values of --sweep, which are several words
+# --sweep takes several words, of which the option itself takes the first only
 app.command(context_settings={"allow_extra_args": True})(compare)
 app.command()(reproduce)
 
-# What typer returns when the keyboard interrupts a command.
+# The exit code that typer returns after Ctrl-C.
 _INTERRUPTED = 130
 
 
 def run() -> None:
-    """Run the command line; bad input is one line and exit code 2."""
-    # so that a user's own module is found where the command is run, as with `python -m`
+    """Run the command line. Invalid input is reported in one line, with exit code 2."""
+    # Modules in the current folder can be imported, as with `python -m`.
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
     try:
@@ -42,8 +42,8 @@ def run() -> None:
             raise KeyboardInterrupt
         sys.exit(code or 0)
     except (ValueError, OSError, ModuleNotFoundError, typer.TyperException) as error:
-        # only the formatted message of a parse error names the option, or those like it
-        said = error.format_message() if isinstance(error, typer.TyperException) else error
-        if str(said):  # empty where no command was given: the help has been printed
-            print(f"nchain: {said}", file=sys.stderr)
+        # The formatted message of a parse error names the option and suggests similar ones.
+        message = error.format_message() if isinstance(error, typer.TyperException) else error
+        if str(message):  # empty without a command, when the help is printed
+            print(f"nchain: {message}", file=sys.stderr)
         sys.exit(2)

@@ -1,4 +1,4 @@
-"""`nchain compare`: agents against the exact answer."""
+"""`nchain compare`: trains agents and compares them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nchain_agents.cli.options import EnvOption, key_values
 if TYPE_CHECKING:
     from nchain_agents.study.comparison import Comparison
 
-# What a study file says.
+# The options that a study file replaces.
 _STUDY_OPTIONS = (
     "agents",
     "env",
@@ -36,16 +36,16 @@ def compare(
     study: Annotated[
         str | None,
         typer.Argument(
-            help="A study file, like the study.toml that every study leaves in its folder. It says"
-            " what is compared, in place of the options for that.",
+            help="A study file, such as the study.toml in the folder of a study. It replaces the"
+            " options that define a study.",
             show_default=False,
         ),
     ] = None,
     agents: Annotated[
         str | None,
         typer.Option(
-            help="Who learns, with commas between: presets, TOML files, module:Class; by default"
-            " all presets for the environment that are installed."
+            help="Agents, separated by commas: presets, TOML files, module:Class; by default all"
+            " presets for the environment whose requirements are installed."
         ),
     ] = None,
     env: EnvOption = "NChain-v0",
@@ -53,56 +53,56 @@ def compare(
     slip: Annotated[
         float | None, typer.Option(help="Probability that the opposite action is executed.")
     ] = None,
-    small: Annotated[
-        float | None, typer.Option(help="Reward for going back to the first state.")
-    ] = None,
+    small: Annotated[float | None, typer.Option(help="Reward of going backward.")] = None,
     large: Annotated[
-        float | None, typer.Option(help="Reward for going forward at the last state.")
+        float | None, typer.Option(help="Reward of going forward in the last state.")
     ] = None,
     sweep: Annotated[
         list[str] | None,
         typer.Option(
-            help="Parameters of the environment and their values: n=5,10,20 slip=0,0.2. Every"
-            " combination is compared.",
+            help="Parameters of the environment with several values: n=5,10,20 slip=0,0.2. Every"
+            " combination is an environment.",
             metavar="NAME=VALUE,...",
         ),
     ] = None,
-    seeds: Annotated[int, typer.Option(help="How many seeds to train each with.")] = 5,
-    steps: Annotated[int, typer.Option(help="How many steps to train for.")] = 20_000,
+    seeds: Annotated[int, typer.Option(help="Number of seeds for each agent and environment.")] = 5,
+    steps: Annotated[int, typer.Option(help="Number of steps of a run.")] = 20_000,
     episodes: Annotated[
-        int, typer.Option(help="Episodes an evaluation plays where there is no exact answer.")
+        int, typer.Option(help="Episodes per evaluation, where returns are not exact.")
     ] = 100,
-    jobs: Annotated[int, typer.Option(help="Runs at a time; 0 takes every core.")] = 0,
+    jobs: Annotated[
+        int, typer.Option(help="Number of runs at a time; 0 for the number of cores.")
+    ] = 0,
     scheduler: Annotated[
         str | None,
         typer.Option(
-            help="Address of a Dask scheduler, tcp://HOST:PORT; by default this machine works."
+            help="Address of a Dask scheduler, tcp://HOST:PORT; by default runs are made here."
         ),
     ] = None,
     cluster_timeout: Annotated[
         float,
-        typer.Option(
-            help="Seconds without an answer or workers after which a cluster is given up."
-        ),
+        typer.Option(help="Seconds without an answer or workers after which the command ends."),
     ] = 600.0,
     time_limit: Annotated[
-        float | None, typer.Option(help="Seconds after which a run counts as failed.")
+        float | None, typer.Option(help="Seconds after which a run fails.")
     ] = None,
     out: Annotated[
         Path,
-        typer.Option(help="Folder for the results; the same command goes on with what is missing."),
+        typer.Option(help="Folder for the results; the same command makes the missing runs."),
     ] = Path("results"),
     resume: Annotated[
-        bool, typer.Option("--resume", help="Allow more agents or seeds than the folder has.")
+        bool, typer.Option("--resume", help="Allow adding agents, environments or seeds.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print it as Markdown.")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the tables as Markdown.")
+    ] = False,
 ) -> None:
-    """Train agents and compare what they learned with the exact answer.
+    """Train agents and compare their policies with the exact solution.
 
-    A run that fails is reported and ends nothing else; the exit code is then 1.
+    A run that fails is reported, and the others go on. The exit code is then 1.
     """
-    # of `--sweep n=5,10 slip=0,0.2` the option itself takes one word only
+    # Of `--sweep n=5,10 slip=0,0.2`, the option itself takes the first word only.
     words = ([] if study is None else [study]) + context.args
     swept = [*(sweep or []), *(word for word in words if sweep and "=" in word)]
     file = _study_file(context, [word for word in words if word not in swept])
@@ -149,10 +149,10 @@ def compare(
 
 
 def _study_file(context: typer.Context, words: list[str]) -> Path | None:
-    """Return the study file that is given, if one is.
+    """Return the study file in the arguments, or None.
 
     Raises:
-        ValueError: Other words are given, or options that say what is compared.
+        ValueError: There are other words, or options that a study file replaces.
     """
     if not words:
         return None
@@ -161,5 +161,5 @@ def _study_file(context: typer.Context, words: list[str]) -> Path | None:
     for name in _STUDY_OPTIONS:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
-            raise ValueError(f"--{name} cannot be given with a study file, which says it")
+            raise ValueError(f"--{name} cannot be given with a study file, which defines it")
     return Path(words[0])

@@ -1,4 +1,4 @@
-"""`nchain evaluate`: what saved agents are worth."""
+"""`nchain evaluate`: the returns of saved agents."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    file: Annotated[list[Path], typer.Argument(help="Files that agents were saved in.")],
+    file: Annotated[list[Path], typer.Argument(help="Files of saved agents.")],
     agent: Annotated[
         str | None,
         typer.Option(
-            help="Whose files they are, where they do not say it: a preset (sb3-dqn), or"
-            " module:Class with a method load. stable-baselines3's files can run code when they are"
-            " loaded: evaluate only those that you trust."
+            help="The agent that was saved, for files that do not name their class: a preset"
+            " (sb3-dqn), or module:Class with a method load. Files of stable-baselines3 can run"
+            " code when they are loaded: evaluate only files that you trust."
         ),
     ] = None,
     env: Annotated[
         str | None,
         typer.Option(
-            help="The environment, as 'NChain-v0 n=8' or module:Id; by default the file's,"
-            " or NChain-v0 where that names none."
+            help="The environment, as 'NChain-v0 n=8' or module:Id; by default that of the file, or"
+            " NChain-v0 if the file has none."
         ),
     ] = None,
     episodes: Annotated[
         int | None,
-        typer.Option(help="Play so many episodes, even where there is an exact answer."),
+        typer.Option(help="Number of episodes to play, in place of the exact return."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Print what the greedy policies of saved agents are worth."""
+    """Print the returns and scores of the greedy policies of saved agents."""
     from nchain_agents.evaluation import (
         EpisodeEvaluator,
         ExactEvaluator,
@@ -62,7 +62,7 @@ def evaluate(
         evaluator = evaluator_of(played, episodes or 100)
         used: ExactEvaluator | EpisodeEvaluator = evaluator
         if episodes is not None:
-            used = EpisodeEvaluator(played, episodes, reason="so many were asked for")
+            used = EpisodeEvaluator(played, episodes, reason="the option --episodes is given")
         mean, standard_error = estimate = used.evaluate(model)
         score = scaled(evaluator, mean)
         rows.append(
@@ -97,12 +97,12 @@ def evaluate(
         )
     console = Console()
     console.print(table)
-    for said in dict.fromkeys(f"{row['env']}: {row['how']}" for row in rows):
-        console.print(said, markup=False, highlight=False, soft_wrap=True)
+    for message in dict.fromkeys(f"{row['env']}: {row['how']}" for row in rows):
+        console.print(message, markup=False, highlight=False, soft_wrap=True)
 
 
 def _own(path: Path, choice: EnvChoice | None) -> tuple[Any, Env]:
-    """Return an agent of this package, and the environment that it is evaluated in."""
+    """Return an agent of this package, and the environment to evaluate it in."""
     from nchain_agents import storage
     from nchain_agents.agent import load
     from nchain_agents.keras_backend import choose_keras_backend
@@ -110,7 +110,7 @@ def _own(path: Path, choice: EnvChoice | None) -> tuple[Any, Env]:
 
     if _is_sb3(path):
         raise ValueError(
-            f"{path} is a model of stable-baselines3, which does not say of which class: give "
+            f"{path} is a model of stable-baselines3, which does not name its class: give "
             "--agent, as sb3-dqn or module:Class, if you trust the file (loading it can run code)"
         )
     saved = storage.read(path)
@@ -131,7 +131,7 @@ def _is_sb3(path: Path) -> bool:
 
 
 def _of(agent: str, path: Path, choice: EnvChoice | None) -> tuple[Any, Env]:
-    """Return what the `load` of a class reads, and the environment that it is evaluated in."""
+    """Return a model that the class of an agent loads, and the environment to evaluate it in."""
     from nchain_agents.agent import Agent
     from nchain_agents.study.environments import environments
 
@@ -139,15 +139,15 @@ def _of(agent: str, path: Path, choice: EnvChoice | None) -> tuple[Any, Env]:
     preset = one_agent(agent, given)
     kind = preset.load()
     if not callable(getattr(kind, "load", None)):
-        raise ValueError(f"agent must have a method load, which {preset.path} has not")
+        raise ValueError(f"agent must have a method load, got {preset.path}, which has none")
     if isinstance(kind, type) and issubclass(kind, Agent):
         model: Any = kind.load(path, None if choice is None else choice.make())
         return model, model.env
-    with path.open("rb"):  # says plainly that there is no such file
+    with path.open("rb"):  # raises an error with a clear message if there is no such file
         pass
     env = given.make()
     takes_env = "env" in inspect.signature(kind.load).parameters
     try:
         return kind.load(path, **({"env": env} if takes_env else {})), env
-    except Exception as error:  # whatever a file of another class sets off
+    except Exception as error:  # the class may raise any exception
         raise ValueError(f"{path} cannot be read as {preset.path}: {error}") from error

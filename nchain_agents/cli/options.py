@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""The options and arguments that several commands share."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ if TYPE_CHECKING:
 
 N = Annotated[int, typer.Option(help="Number of states, at least 1.")]
 Slip = Annotated[float, typer.Option(help="Probability that the opposite action is executed.")]
-Small = Annotated[float, typer.Option(help="Reward for going back to the first state.")]
-Large = Annotated[float, typer.Option(help="Reward for going forward at the last state.")]
+Small = Annotated[float, typer.Option(help="Reward of going backward.")]
+Large = Annotated[float, typer.Option(help="Reward of going forward in the last state.")]
 EnvOption = Annotated[
     str,
     typer.Option(
         "--env",
-        help="The environment, as gym.make takes it, and its parameters: 'NChain-v0 n=8', or"
-        " module:Id for one that a module registers.",
+        help="Id of the environment and its parameters, as in 'NChain-v0 n=8'; module:Id for one"
+        " that a module registers.",
     ),
 ]
 
 
 def one_agent(agent: str, env: EnvChoice) -> Preset:
-    """Return the agent that a command means in an environment; what it needs is imported.
+    """Return the agent of a name for an environment, after importing its dependencies.
 
     Raises:
-        ValueError: It is unknown, or several.
+        ValueError: The name is unknown, or stands for several agents.
     """
     from nchain_agents.keras_backend import choose_keras_backend
     from nchain_agents.quiet import import_quietly
@@ -45,10 +45,10 @@ def one_agent(agent: str, env: EnvChoice) -> Preset:
 
 
 def key_values(option: str, given: Iterable[str]) -> dict[str, list[Any]]:
-    """Return the values of each name in texts like `n=5,10` and `map_name=4x4`.
+    """Return the values of each name in texts such as `n=5,10` and `map_name=4x4`.
 
     Raises:
-        ValueError: A text is not like that, or a name comes twice.
+        ValueError: A text has another form, or a name occurs twice.
     """
     from nchain_agents.study.environments import from_text
 
@@ -56,8 +56,8 @@ def key_values(option: str, given: Iterable[str]) -> dict[str, list[Any]]:
     for text in (part for texts in given for part in texts.split()):
         name, equals, values = text.partition("=")
         if not name or not equals or "" in values.split(","):
-            raise ValueError(f"{option} must be like n=5,10 or slip=0.2, got {text!r}")
+            raise ValueError(f"{option} must have the form n=5,10 or slip=0.2, got {text!r}")
         if name in found:
-            raise ValueError(f"{option} must give {name} once, got it again in {text!r}")
+            raise ValueError(f"{option} must have {name} only once, got it again in {text!r}")
         found[name] = [from_text(value) for value in values.split(",")]
     return found

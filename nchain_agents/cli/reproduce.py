@@ -1,4 +1,4 @@
-"""`nchain reproduce`: the articles' experiments, beside their own figures and the exact answer."""
+"""`nchain reproduce`: the experiments of the articles, reproduced."""
 
 from __future__ import annotations
 
@@ -13,24 +13,27 @@ from rich.console import Console
 
 def reproduce(
     quick: Annotated[
-        bool, typer.Option("--quick", help="Only see that all runs: little of everything.")
+        bool, typer.Option("--quick", help="Only check that everything runs, with little training.")
     ] = False,
     rounds: Annotated[
-        int | None, typer.Option(help="Rounds of the tournament; by default 100, as the article.")
+        int | None,
+        typer.Option(help="Rounds of the tournament; by default 100, as in the article."),
     ] = None,
     seeds: Annotated[
-        int | None, typer.Option(help="How often each network is trained; by default 10.")
+        int | None, typer.Option(help="Number of seeds for each network; by default 10.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Makes it repeatable.")] = 0,
-    jobs: Annotated[int, typer.Option(help="Trainings at a time; 0 takes every core.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the random numbers.")] = 0,
+    jobs: Annotated[
+        int, typer.Option(help="Number of trainings at a time; 0 for the number of cores.")
+    ] = 0,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("reproduction"),
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
-    """Reproduce the articles that made NChain known, beside their figures and the exact answer.
+    """Reproduce the articles that made NChain known, beside their figures and the exact values.
 
-    The networks run on Keras's JAX backend where JAX is installed, else on TensorFlow, which takes
-    longer; the environment variable KERAS_BACKEND chooses. Finished parts are kept: stopped in
-    between, the same command goes on with the rest.
+    The networks run on Keras's JAX backend if JAX is installed, else on TensorFlow, which takes
+    longer. The environment variable KERAS_BACKEND selects another backend. Finished parts are kept:
+    after an interruption, the same command computes only the missing parts.
     """
     from dataclasses import replace
 
@@ -42,7 +45,7 @@ def reproduce(
     integer("seed", seed, 0)
     integer("jobs", jobs, 0)
 
-    # what the results depend on: neither the jobs nor the folder
+    # The results depend neither on the number of jobs nor on the folder.
     command = "nchain reproduce" + " --quick" * quick
     for name, value in (("rounds", rounds), ("seeds", seeds), ("seed", seed)):
         if value is not None:
@@ -64,7 +67,7 @@ def reproduce(
     console = Console(stderr=True)
     if backend is None:
         console.print(
-            "left out: the networks, which need pip install 'nchain-env[jax]' (or keras)",
+            "the networks are left out: they need pip install 'nchain-env[jax]' (or keras)",
             markup=False,
             highlight=False,
         )

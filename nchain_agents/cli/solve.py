@@ -1,4 +1,4 @@
-"""`nchain solve`: the exact answer."""
+"""`nchain solve`: the exact solution."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def solve(
     small: Small = 2.0,
     large: Large = 10.0,
     gamma: Annotated[float, typer.Option(help="Discount factor, in [0, 1).")] = 0.95,
-    horizon: Annotated[int, typer.Option(help="Steps of an episode.")] = 1000,
+    horizon: Annotated[int, typer.Option(help="Number of steps of an episode.")] = 1000,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Print the exact answer: Q*, the optimal policy and what it earns."""
+    """Print the exact solution: Q*, the optimal policy and its return."""
     import numpy as np
 
     from nchain_env import chain_mdp
@@ -61,7 +61,7 @@ def solve(
     table.add_column(f"Q*(forward)\ngamma={gamma:g}", justify="right")
     table.add_column(f"Q*(backward)\ngamma={gamma:g}", justify="right")
     table.add_column("optimal action")
-    # the middle of a long chain is left out: it looks like its ends
+    # The middle states of a long chain are not shown.
     shown = range(n) if n <= 40 else [*range(20), None, *range(n - 20, n)]
     for s in shown:
         if s is None:
@@ -72,9 +72,9 @@ def solve(
     console = Console()
     console.print(table)
     facts = Table(box=None, show_header=False)
-    facts.add_row(f"best return of a {horizon:,}-step episode", f"{answer['optimal_return']:.2f}")
-    facts.add_row("of the policy above", f"{answer['policy_return']:.2f}")
+    facts.add_row(f"optimal return of {horizon:,} steps", f"{answer['optimal_return']:.2f}")
+    facts.add_row("return of the policy above", f"{answer['policy_return']:.2f}")
     for name in ("always_backward", "random"):
-        facts.add_row(f"of {name.replace('_', ' ')}", f"{answer[name + '_return']:.2f}")
-    facts.add_row("long-run reward a step of the policy above", f"{answer['average_reward']:.4f}")
+        facts.add_row(f"return of {name.replace('_', ' ')}", f"{answer[name + '_return']:.2f}")
+    facts.add_row("reward per step of the policy above", f"{answer['average_reward']:.4f}")
     console.print(facts)

@@ -1,4 +1,4 @@
-"""`nchain train`: one agent, saved."""
+"""`nchain train`: trains one agent and saves it."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from nchain_agents.cli.options import EnvOption, one_agent
 
 def train(
     agent: Annotated[
-        str, typer.Argument(help="Who learns: a preset, or module:Class.")
+        str, typer.Argument(help="The agent: a preset, or module:Class.")
     ] = "q-learning",
     env: EnvOption = "NChain-v0",
-    steps: Annotated[int, typer.Option(help="How many steps to train for.")] = 50_000,
-    seed: Annotated[int, typer.Option(help="Makes the training repeatable.")] = 0,
+    steps: Annotated[int, typer.Option(help="Number of steps.")] = 50_000,
+    seed: Annotated[int, typer.Option(help="Seed of the random numbers.")] = 0,
     out: Annotated[
         Path | None,
         typer.Option(
-            help="The file to save it in; by default AGENT.agent, or AGENT.zip for a model of"
+            help="File for the agent; by default AGENT.agent, or AGENT.zip for a model of"
             " stable-baselines3."
         ),
     ] = None,
     tensorboard: Annotated[
         Path | None,
-        typer.Option(help="Folder for TensorBoard's logs; each training has AGENT_1, 2, ..."),
+        typer.Option(help="Folder for TensorBoard's logs, in subfolders AGENT_1, AGENT_2, ..."),
     ] = None,
 ) -> None:
-    """Train an agent, save it, and say what its policy is worth.
+    """Train an agent, save it, and print the return of its policy.
 
-    An agent whose class has no method save is trained and measured, and not saved.
+    An agent whose class has no method save is not saved.
     """
     from nchain_env.checks import integer
 
@@ -46,7 +46,7 @@ def train(
     if out is not None and out.is_dir():
         raise ValueError(f"out must be a file, got the folder {out}")
     if out is not None and not out.parent.is_dir():
-        raise ValueError(f"out must be in a folder that is there, got {out}")
+        raise ValueError(f"out must be in an existing folder, got {out}")
 
     from nchain_agents.agent import Agent
     from nchain_agents.deep import fast_cpu
@@ -59,7 +59,7 @@ def train(
     (choice,) = environments(*parsed(env), {})
     preset = one_agent(agent, choice)
     kind = preset.load()
-    if "nchain_agents.deep.keras_dqn" in sys.modules:  # KerasDQN, or derived from it
+    if "nchain_agents.deep.keras_dqn" in sys.modules:  # KerasDQN or a subclass
         fast_cpu()
     saves = callable(getattr(kind, "save", None))
     if out is not None and not saves:
@@ -74,19 +74,19 @@ def train(
         learning["progress_bar"] = True
     if tensorboard is not None:
         with needed_for("TensorBoard logging", "keras"):
-            # where TensorFlow is installed, TensorBoard imports it
+            # TensorBoard imports TensorFlow if it is installed.
             both = ("tensorboard", "tensorflow")
             import_quietly(name for name in both if name == both[0] or find_spec(name))
         if isinstance(kind, type) and issubclass(kind, Agent):
             from nchain_agents.deep.tensorboard import TensorBoard, next_run
 
             learning["callback"] = TensorBoard(next_run(tensorboard, preset.name))
-        elif "tb_log_name" in taken:  # it numbers the folders itself
+        elif "tb_log_name" in taken:  # stable-baselines3, which numbers the folders itself
             logs = {"tensorboard_log": str(tensorboard)}
             preset = replace(preset, parameters=preset.parameters | logs)
             learning["tb_log_name"] = preset.name
         else:
-            raise ValueError(f"tensorboard must not be given for {preset.path}, which writes none")
+            raise ValueError(f"tensorboard must not be given for {preset.path}, which has no logs")
     model = preset.make(choice.make(), seed)
     console = Console()
     try:
@@ -94,11 +94,13 @@ def train(
     except KeyboardInterrupt:
         done = getattr(model, "num_timesteps", None)
         after = "" if done is None else f" after {done:,} of {steps:,} steps"
-        console.print(f"stopped{after}; what was learned is kept", highlight=False)
+        console.print(f"stopped{after}; the agent is kept", highlight=False)
     if hasattr(learning.get("callback"), "close"):
         learning["callback"].close()
     if _is_sb3(kind):
-        with whole_file(path) as partial:  # which has a suffix: without one, SB3 would add its own
+        with whole_file(
+            path
+        ) as partial:  # the partial file has a suffix; without one, SB3 would add its own
             model.save(partial)
     elif saves:
         model.save(path)
@@ -106,21 +108,21 @@ def train(
     mean, standard_error = estimate = evaluator.evaluate(model)
     exact = isinstance(evaluator, ExactEvaluator) and standard_error == 0
     how = "exactly" if exact else f"± {standard_error:,.1f}, by episodes"
-    said = f"return of an episode: {mean:,.1f} ({how}), score {scaled(evaluator, mean):.2f}"
-    console.print(f"{preset.name} on {choice.label}: {said}", highlight=False)
+    message = f"return of an episode: {mean:,.1f} ({how}), score {scaled(evaluator, mean):.2f}"
+    console.print(f"{preset.name} on {choice.label}: {message}", highlight=False)
     if not exact or evaluator.how != "computed exactly":
-        said = f"the return is {how_found(evaluator, estimate)}"
-        console.print(said, markup=False, highlight=False, soft_wrap=True)
-    said = f"saved to {path}" if saves else f"not saved: {preset.path} has no method save"
+        message = f"the return is {how_found(evaluator, estimate)}"
+        console.print(message, markup=False, highlight=False, soft_wrap=True)
+    message = f"saved to {path}" if saves else f"not saved: {preset.path} has no method save"
     if saves and not _says_its_class(kind):
         env_option = () if env == "NChain-v0" else ("--env", env)
         words = ("nchain", "evaluate", str(path), "--agent", agent, *env_option)
-        said += f"; measured again by: {shlex.join(words)}"
-    console.print(said, markup=False, highlight=False, soft_wrap=True)
+        message += f"; to evaluate it: {shlex.join(words)}"
+    console.print(message, markup=False, highlight=False, soft_wrap=True)
 
 
 def _says_its_class(kind: Any) -> bool:
-    """Whether `nchain evaluate` reads a file of a class without being told whose it is."""
+    """Return whether `nchain evaluate` reads files of a class without the option --agent."""
     import nchain_agents
 
     name = getattr(kind, "__name__", "")
@@ -128,6 +130,6 @@ def _says_its_class(kind: Any) -> bool:
 
 
 def _is_sb3(kind: Any) -> bool:
-    """Whether a class is an algorithm of stable-baselines3, or derived from one."""
-    ancestors = getattr(kind, "__mro__", ())  # a function that makes agents has none
+    """Return whether a class is an algorithm of stable-baselines3 or a subclass of one."""
+    ancestors = getattr(kind, "__mro__", ())  # a function that makes agents has no __mro__
     return any(one.__module__.startswith("stable_baselines3.") for one in ancestors)

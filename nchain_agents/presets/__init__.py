@@ -1,4 +1,4 @@
-"""Named, tuned configurations, as data: an agent's class and its hyperparameters."""
+"""Presets: named, tuned configurations of agents, read from TOML files."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from nchain_env.checks import instance
 
 @dataclass(frozen=True)
 class Preset:
-    """One agent, ready to be made.
+    """A class of agents with its hyperparameters.
 
     Args:
-        name: What it is called on the command line.
-        agent: Its class, or where that is: `module:name`.
-        parameters: Keyword arguments for the class, beside `env` and `seed`.
-        extra: The extra of nchain-env that it needs, if any.
-        requires: The modules that it imports when it is made; keras brings a backend of its own.
-        by_name_only: It is not among those that are compared when none is named.
-        borrowed: It was tuned for the chain, and is used elsewhere.
+        name: The name on the command line.
+        agent: The class, or its path `module:name`.
+        parameters: The keyword arguments of the class other than `env` and `seed`.
+        extra: The extra of nchain-env that the agent needs, if any.
+        requires: The modules that the agent imports. "keras" includes a backend of Keras.
+        by_name_only: The preset is only used by its name, not by default.
+        borrowed: The preset is tuned for the chain and used for another environment.
     """
 
     name: str
@@ -41,10 +41,10 @@ class Preset:
 
     @property
     def installed(self) -> bool:
-        """Whether all modules that it needs are there; none is imported.
+        """Whether all modules that the agent needs are installed. None of them is imported.
 
         Raises:
-            ValueError: It needs Keras, and KERAS_BACKEND names a backend that cannot be used.
+            ValueError: The agent needs Keras, and the backend in KERAS_BACKEND cannot be used.
         """
         if "keras" in self.requires and keras_backend() is None:
             return False
@@ -52,35 +52,35 @@ class Preset:
 
     @property
     def install_command(self) -> str:
-        """What installs what it needs."""
+        """The command that installs the requirements of the agent."""
         return f"pip install 'nchain-env[{self.extra}]'" if self.extra else "pip install nchain-env"
 
     @property
     def path(self) -> str:
-        """Where its class is: `module:name`."""
+        """The path of the class, `module:name`."""
         if isinstance(self.agent, str):
             return self.agent
         return f"{self.agent.__module__}:{self.agent.__qualname__}"
 
     def load(self) -> Any:
-        """Return its class, whose module is imported now.
+        """Import the class and return it.
 
         Raises:
-            ModuleNotFoundError: Its extra is not installed.
-            ValueError: Its agent is not like `module:Class`.
+            ModuleNotFoundError: The extra is not installed.
+            ValueError: `agent` does not have the form `module:Class`.
         """
         if not isinstance(self.agent, str):
             return self.agent
         module, _, name = self.agent.partition(":")
         if not module or not name or ":" in name:
-            raise ValueError(f"agent must be like module:Class, got {self.agent!r}")
+            raise ValueError(f"agent must have the form module:Class, got {self.agent!r}")
         return getattr(import_module(module), name)
 
     def make(self, env: Any, seed: int) -> Any:
-        """Return a new agent on `env`; one that takes no seed is given none.
+        """Return a new agent for `env`. The seed is passed if the class has such a parameter.
 
         Raises:
-            ModuleNotFoundError: Its extra is not installed.
+            ModuleNotFoundError: The extra is not installed.
         """
         kind = self.load()
         taken = inspect.signature(kind).parameters
@@ -91,13 +91,13 @@ class Preset:
 
 @dataclass(frozen=True)
 class Problem:
-    """An environment, and the presets that learn it.
+    """An environment with the presets that are tuned for it.
 
     Args:
-        name: What it is called: the name of its file here.
+        name: The name of its file, without the suffix.
         env: The id of the environment.
-        parameters: Keyword arguments for `gym.make`.
-        steps: How many steps the presets were tuned for.
+        parameters: The keyword arguments for `gym.make`.
+        steps: The number of steps that the presets are tuned for.
         presets: The presets by name, in the order in which they are shown.
     """
 
@@ -111,7 +111,7 @@ class Problem:
         """Return a preset by its name.
 
         Raises:
-            ValueError: There is none of that name; the message says which come close.
+            ValueError: There is no preset of this name. The message lists similar names.
         """
         return named(name, self.presets)
 
@@ -120,7 +120,7 @@ def named(name: str, known: Mapping[str, Preset]) -> Preset:
     """Return the preset of a name.
 
     Raises:
-        ValueError: There is none of that name; the message says which come close.
+        ValueError: There is no preset of this name. The message lists similar names.
     """
     instance("agents", name, str, "names of agents")
     if name not in known:
@@ -137,12 +137,12 @@ def presets_for(env_id: str, parameters: Mapping[str, Any]) -> dict[str, Preset]
     """Return the presets for an environment, by name: those tuned for it, then the chain's.
 
     Args:
-        env_id: What `gym.make` takes.
-        parameters: Its keyword arguments. A problem counts as this environment if it fixes no
-            parameter otherwise; those that fix most come first.
+        env_id: The id of the environment, as for `gym.make`.
+        parameters: The keyword arguments for `gym.make`. A problem is this environment if all its
+            parameters have the same values here. Problems with more parameters come first.
     """
-    instance("env_id", env_id, str, "what gym.make takes")
-    instance("parameters", parameters, Mapping, "keyword arguments by name")
+    instance("env_id", env_id, str, "the id of an environment")
+    instance("parameters", parameters, Mapping, "a mapping of keyword arguments")
     _, _, name = env_id.rpartition(":")  # without the module that registers it
     tuned: list[tuple[int, Problem]] = []
     for one in map(problem, problem_names()):
@@ -159,19 +159,19 @@ def presets_for(env_id: str, parameters: Mapping[str, Any]) -> dict[str, Preset]
 
 
 def time_limit(env_id: str) -> int | None:
-    """Return the time limit that the presets give an environment which has none of its own."""
+    """Return the time limit of an environment in its presets, if they set one."""
     problems = (one for one in map(problem, problem_names()) if one.env == env_id)
     limits = (one.parameters.get("max_episode_steps") for one in problems)
     return next((limit for limit in limits if limit is not None), None)
 
 
 def problem(name: str = "nchain") -> Problem:
-    """Return a problem by its name; `problem_names` lists them.
+    """Return a problem by its name; `problem_names` lists the names.
 
     Raises:
-        ValueError: There is none of that name.
+        ValueError: There is no problem of this name.
     """
-    instance("problem", name, str, "the name of one")
+    instance("problem", name, str, "a name")
     if name not in problem_names():
         raise ValueError(f"problem must be one of {', '.join(problem_names())}, got {name!r}")
     return _problem(name)
@@ -202,7 +202,7 @@ def _problem(name: str) -> Problem:
 
 
 def problem_names() -> list[str]:
-    """Return the names of all problems that there are presets for."""
+    """Return the names of all problems that have presets."""
     return sorted(
         file.name.removesuffix(".toml")
         for file in files(__package__).iterdir()

@@ -1,1 +1,1 @@
-"""What a comparison looks like: in the terminal, as Markdown, as pictures and as a page."""
+"""The report of a comparison: tables for the terminal, Markdown, pictures and an HTML page."""

@@ -1,4 +1,4 @@
-"""What a comparison says: its tables, the same as Markdown, and the files of its report."""
+"""The tables of a comparison, their Markdown, and the files of its report."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from nchain_agents.report.table import Table
 from nchain_agents.report.tables import failures
 from nchain_agents.study.comparison import Comparison
 
-# What `write` leaves in the folder.
+# The files that `write` makes.
 FILES = ("learning_curves.png", "report.html")
 
 
 def tables(comparison: Comparison) -> list[Table]:
-    """Return a table for each environment, and one of the failures if there are any."""
+    """Return the overview of each environment, and the table of failures if there are any."""
     failed = failures(comparison)
     return overviews(comparison) if failed is None else [*overviews(comparison), failed]
 
 
 def as_markdown(comparison: Comparison) -> str:
-    """Return the same as Markdown."""
+    """Return the tables as Markdown."""
     return "\n".join(
         f"## {table.caption}\n\n{table.markdown()}\n" + (f"\n{table.note}.\n" if table.note else "")
         for table in tables(comparison)
@@ -29,6 +29,6 @@ def as_markdown(comparison: Comparison) -> str:
 
 
 def write(out: Path, comparison: Comparison) -> None:
-    """Write the learning curves and the page: FILES."""
+    """Write FILES, the learning curves and the page, to a folder."""
     pictures.write_learning_curves(out / "learning_curves.png", comparison)
     page.write_page(out / "report.html", comparison)

@@ -1,4 +1,4 @@
-"""What a comparison says in figures: one table for each environment."""
+"""The overviews of a comparison: one table for each environment."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def overviews(comparison: Comparison) -> list[Table]:
     """Return one table for each environment."""
     summary, study = comparison.summary, comparison.study
     return [
-        _overview(comparison, section, env)
-        for section, env in zip(summary["envs"], study.envs, strict=True)
+        _overview(comparison, env_summary, env)
+        for env_summary, env in zip(summary["envs"], study.envs, strict=True)
     ]
 
 
-def _overview(comparison: Comparison, section: dict[str, Any], env: EnvChoice) -> Table:
+def _overview(comparison: Comparison, env_summary: dict[str, Any], env: EnvChoice) -> Table:
     study, label = comparison.study, env.label
-    digits = return_digits(section)
+    digits = return_digits(env_summary)
     rows = [
         (
             agent,
@@ -44,43 +44,44 @@ def _overview(comparison: Comparison, section: dict[str, Any], env: EnvChoice) -
             interval_text(about["score"]["interval"]),
             _optimal_from(about["optimal_from"]),
             EngFormatter(places=1, sep="")(_speed(comparison, label, agent)),
-            _separated(section["best"], agent),
+            _separated(env_summary["best"], agent),
         )
-        for agent, about in section["agents"].items()
+        for agent, about in env_summary["agents"].items()
     ]
-    optimum = section["optimal_return"]
-    best = "optimal policy" if section["exact"] else "solved"
+    optimum = env_summary["optimal_return"]
+    best = "optimal policy" if env_summary["exact"] else "solved"
     references = [
         (best, number(optimum, digits), "100.00"),
-        ("uniformly random", number(section["random_return"], digits), "0.00"),
+        ("uniformly random", number(env_summary["random_return"], digits), "0.00"),
     ]
     if optimum is None:
         references.pop(0)
     seeds = "1 seed" if study.seeds == 1 else f"{study.seeds} seeds"
-    few = f", and fewer than {TELLING_SEEDS} never can" if study.seeds < TELLING_SEEDS else ""
+    few = f" (fewer than {TELLING_SEEDS} never do)" if study.seeds < TELLING_SEEDS else ""
     note = (
-        f"return: expected return of an episode of the learned greedy policy, {section['how']}; "
+        "return: expected return of an episode of the learned greedy policy, "
+        f"{env_summary['how']}; "
         f"score: 100 = {best}, 0 = uniformly random; both are interquartile means over the seeds, "
-        "with the score's 95 % bootstrap interval; optimal from: the step from which the policy "
-        "stays optimal for the agent's discount, median of the seeds; vs best: the p-value of a "
-        "permutation test where it is below 5 %, else a tie: the seeds cannot tell the two apart"
+        "with the score's 95 % bootstrap interval; optimal from: the step from which on the policy "
+        "is optimal for the agent's discount factor, median of the seeds; vs best: the p-value of "
+        "a permutation test if it is below 0.05, else tie: the seeds do not separate the two agents"
         f"{few}"
     )
     note = "; ".join([note, *remarks(comparison, env)])
     failed = sum(failure["env"] == label for failure in comparison.failures)
     if failed:
-        note += f"; {failed} of its runs FAILED and are left out"
+        note += f"; {failed} runs FAILED and are left out"
     caption = f"{label}, {study.steps:,} steps, {seeds}"
     return Table(caption, HEADER, rows, references, note=note)
 
 
 def remarks(comparison: Comparison, env: EnvChoice) -> list[str]:
-    """Return what is particular to an environment; the note of its table has it too."""
+    """Return remarks on an environment, which are also in the note of its table."""
     found = []
     limit = env.parameters.get("max_episode_steps")
     if limit is not None and gym.spec(env.id).max_episode_steps is None:
         found.append(
-            f"an episode is cut off after {limit:,} steps: {env.id} has no time limit of its own"
+            f"episodes are truncated after {limit:,} steps: {env.id} has no time limit of its own"
         )
     if isinstance(comparison.evaluators[env.label], ExactEvaluator):
         recurrent = [
@@ -90,30 +91,30 @@ def remarks(comparison: Comparison, env: EnvChoice) -> list[str]:
         ]
         if recurrent:
             found.append(
-                f"recurrent, so estimated by {comparison.study.episodes} episodes: "
+                f"estimated by {comparison.study.episodes} episodes, because recurrent: "
                 + ", ".join(recurrent)
             )
     return found
 
 
-def return_digits(section: dict[str, Any]) -> str:
-    """Return how the returns of an environment are written, by the size they have."""
-    known = [section["random_return"], section["optimal_return"] or 0.0]
+def return_digits(env_summary: dict[str, Any]) -> str:
+    """Return the format of the returns of an environment, which depends on their size."""
+    known = [env_summary["random_return"], env_summary["optimal_return"] or 0.0]
     return ",.1f" if max(map(abs, known)) >= 10 else ".4f"
 
 
 def number(value: float | None, form: str) -> str:
-    """Return a number as text, a dash where there is none."""
+    """Return a number as text, or a dash for None."""
     return "-" if value is None else format(value, form)
 
 
 def interval_text(ends: tuple[float, float] | None) -> str:
-    """Return the ends of an interval as text, a dash where there is none."""
+    """Return the ends of an interval as text, or a dash for None."""
     return "-" if ends is None else f"{ends[0]:.1f} to {ends[1]:.1f}"
 
 
 def _optimal_from(steps: list[int | None] | None) -> str:
-    """Return the median over the seeds, in which never is later than ever."""
+    """Return the median over the seeds as text; None ("never") counts as the largest value."""
     if steps is None:
         return "-"
     ordered = sorted(steps, key=lambda step: float("inf") if step is None else step)

@@ -1,4 +1,4 @@
-"""The report of a comparison: one HTML page that needs nothing else."""
+"""The report of a comparison as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from nchain_agents.report.sections import Section
 from nchain_agents.study.comparison import TELLING_SEEDS, Comparison
 from nchain_agents.study.study_file import NAME, only_in_program, text_of
 
-# The colours of the pictures in the dark, in their order.
-_AT_NIGHT = (
+# The colours of the pictures in dark mode, in the order of `pictures.COLOURS`.
+_DARK_COLOURS = (
     "#4ba3e0",
     "#f5874f",
     "#2ec495",
@@ -30,13 +30,13 @@ _AT_NIGHT = (
 
 
 def write_page(path: Path, comparison: Comparison) -> None:
-    """Write the report of a comparison; equal studies give equal bytes.
+    """Write the report of a comparison.
 
-    So speeds are not in it: `timing.csv` has them.
+    Equal studies give equal bytes, so the page has no times; they are in `timing.csv`.
 
     Args:
         path: The file.
-        comparison: What it reports.
+        comparison: The comparison that the page reports.
     """
     text = package_files(__package__).joinpath("report.html.j2").read_text(encoding="utf-8")
     template = Environment(
@@ -60,8 +60,8 @@ def write_page(path: Path, comparison: Comparison) -> None:
         study_file=NAME,
         study_text=text_of(study),
         only_in_program=only_in_program(study),
-        days=pictures.COLOURS,
-        nights=_AT_NIGHT,
+        colours=pictures.COLOURS,
+        dark_colours=_DARK_COLOURS,
         telling_seeds=TELLING_SEEDS,
     )
     write_text(path, page)

@@ -1,4 +1,4 @@
-"""Pictures of a comparison, by matplotlib: each with what it shows in words."""
+"""The pictures of a comparison, drawn by matplotlib, each with a description in words."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from nchain_agents.study.comparison import Comparison, Results
 from nchain_agents.study.environments import EnvChoice
 from nchain_env.mdp import FloatArray
 
-# Okabe and Ito's colours, which people with any colour vision tell apart, and three more of Tol's.
-# None is pure black, which matplotlib leaves out of an SVG.
+# Okabe and Ito's colours, which people with any colour vision can distinguish, and three of Tol's.
+# None is pure black, which matplotlib omits from an SVG.
 COLOURS = (
     "#0072b2",
     "#d55e00",
@@ -35,11 +35,11 @@ COLOURS = (
     "#332288",
 )
 INK = "#222222"  # text
-MUTED = "#5a5a5b"  # axes, ticks and what curves are measured against
+MUTED = "#5a5a5b"  # axes, ticks and reference lines
 _MARKERS = "os^Dv<>"
 _DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (6, 1.5, 1.5, 1.5)))
 
-# The reader's own settings left aside, colours that a page can replace, and no formulas in names.
+# Independent of the user's settings, in colours that the page replaces, with no formulas in names.
 STYLE: list[Any] = [
     "default",
     {
@@ -62,7 +62,7 @@ STYLE: list[Any] = [
 
 
 class Picture(NamedTuple):
-    """A picture, and the same in words."""
+    """A picture with its title and its description in words."""
 
     figure: Figure
     title: str
@@ -70,7 +70,7 @@ class Picture(NamedTuple):
 
 
 class Measure(NamedTuple):
-    """What a curve shows of each checkpoint."""
+    """The measure of each checkpoint that a curve shows."""
 
     name: str  # a field of `Checkpoint`
     title: str
@@ -86,7 +86,7 @@ Q_ERROR = Measure("q_error", "Distance from Q* while learning", "largest |Q - Q*
 
 
 def write_learning_curves(path: Path, comparison: Comparison) -> None:
-    """Draw the return of each agent's greedy policy over the steps, one panel an environment."""
+    """Draw the return of each agent's greedy policy over the steps, a panel per environment."""
     study = comparison.study
     with style.context(STYLE):
         figure = Figure(figsize=(8, 4.4 * len(study.envs) + 0.6), layout="constrained")
@@ -102,30 +102,30 @@ def write_learning_curves(path: Path, comparison: Comparison) -> None:
 
 
 def curves(comparison: Comparison, env: EnvChoice, measure: Measure) -> Picture | None:
-    """Draw a measure of each agent over the steps; None if no agent has it."""
+    """Draw a measure of each agent over the steps. Return None if no agent has it."""
     with style.context(STYLE):
         figure = Figure(layout="constrained")
         axes = figure.subplots()
-        said = _draw_curves(axes, comparison, env, measure)
-        if not said:
+        descriptions = _draw_curves(axes, comparison, env, measure)
+        if not descriptions:
             return None
         rows = _add_legend(figure, [axes], width=60)
         figure.set_size_inches(4.4, 2.7 + 0.19 * rows)
-    return Picture(figure, f"{measure.title}, {env.label}", " ".join(said))
+    return Picture(figure, f"{measure.title}, {env.label}", " ".join(descriptions))
 
 
 def values(results: Results, optimal: FloatArray, actions: Sequence[str]) -> Picture:
     """Draw an agent's final Q in each state beside Q*.
 
     Args:
-        results: Runs that have values, at least one.
-        optimal: Q*, (S, A).
-        actions: What the actions are called.
+        results: The agent's runs, at least one, all with action values.
+        optimal: Q*, of shape (S, A).
+        actions: The names of the actions.
     """
     learned = np.array([run.q for run in results.runs])  # (seeds, S, A)
     seeds, num_states, num_actions = learned.shape
     states = np.arange(num_states)
-    said = [f"Q* of state 0 to {num_states - 1}, then the agent's Q, median of the seeds."]
+    descriptions = [f"Q* of state 0 to {num_states - 1}, then the agent's Q, median of the seeds."]
     with style.context(STYLE):
         size = (4.4, 2.3) if crowded(optimal) else (3.1, 2.15)
         figure = Figure(figsize=size, layout="constrained")
@@ -135,17 +135,17 @@ def values(results: Results, optimal: FloatArray, actions: Sequence[str]) -> Pic
             for between in states[1:] - 0.5:
                 axes.axvline(between, color=MUTED, alpha=0.2, linewidth=0.8)
         for a, name in enumerate(actions):
-            place = states + (a - (num_actions - 1) / 2) * width
+            position = states + (a - (num_actions - 1) / 2) * width
             axes.hlines(
                 optimal[:, a],
-                place - 0.46 * width,
-                place + 0.46 * width,
+                position - 0.46 * width,
+                position + 0.46 * width,
                 color=COLOURS[a],
                 linewidth=2.4,
                 alpha=0.7,
             )
             axes.plot(
-                np.tile(place, (seeds, 1)).ravel(),
+                np.tile(position, (seeds, 1)).ravel(),
                 learned[:, :, a].ravel(),
                 _MARKERS[a % len(_MARKERS)],
                 color=COLOURS[a],
@@ -154,22 +154,22 @@ def values(results: Results, optimal: FloatArray, actions: Sequence[str]) -> Pic
                 markeredgewidth=0.9,
             )
             middle = np.median(learned[:, :, a], axis=0)
-            said.append(f"{name}: {_listed(optimal[:, a])}; learned {_listed(middle)}.")
+            descriptions.append(f"{name}: {_listed(optimal[:, a])}; learned {_listed(middle)}.")
         axes.set(xlabel="state", ylabel="Q", xlim=(-0.6, num_states - 0.4))
         axes.grid(visible=False, axis="x")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    return Picture(figure, f"Q of {results.agent} against Q*", " ".join(said))
+    return Picture(figure, f"Q of {results.agent} against Q*", " ".join(descriptions))
 
 
 def crowded(optimal: FloatArray) -> bool:
-    """Whether values of so many states and actions, (S, A), need a wide picture."""
+    """Return whether the picture of values of shape (S, A) must be wide."""
     return optimal.size > 24
 
 
 def _draw_curves(axes: Axes, comparison: Comparison, env: EnvChoice, measure: Measure) -> list[str]:
-    """Draw the curves and return what they show; nothing if no agent has the measure."""
+    """Draw the curves and return a description of each. Return [] if no agent has the measure."""
     evaluator = comparison.evaluators[env.label]
-    said = []
+    descriptions = []
     if measure is RETURN:
         best = "optimal" if isinstance(evaluator, ExactEvaluator) else "solved"
         for name, level, line in (
@@ -178,7 +178,7 @@ def _draw_curves(axes: Axes, comparison: Comparison, env: EnvChoice, measure: Me
         ):
             if not np.isnan(level):
                 _draw_level(axes, name, level, line)
-                said.append(f"{name.capitalize()}: {rounded(level)}.")
+                descriptions.append(f"{name.capitalize()}: {rounded(level)}.")
     entries = comparison.of_env(env)
     drawn: list[FloatArray] = []
     for i, results in enumerate(entries):
@@ -192,7 +192,7 @@ def _draw_curves(axes: Axes, comparison: Comparison, env: EnvChoice, measure: Me
             continue
         drawn.append(found)
         middle, low, high = np.median(found, axis=0), found.min(axis=0), found.max(axis=0)
-        # curves that coincide show their markers in turn, and the later ones are thinner
+        # Curves may coincide. Their markers are at different steps, and later curves are thinner.
         every = max(1, min(len(entries), len(steps) // 3))
         axes.plot(
             steps,
@@ -206,7 +206,7 @@ def _draw_curves(axes: Axes, comparison: Comparison, env: EnvChoice, measure: Me
             linewidth=2.6 - 1.4 * i / max(1, len(entries) - 1),
         )
         axes.fill_between(steps, low, high, color=COLOURS[i % len(COLOURS)], alpha=0.1, linewidth=0)
-        said.append(_reached(results.agent, middle, low, high, steps[-1]))
+        descriptions.append(_described(results.agent, middle, low, high, steps[-1]))
     axes.set(ylabel=measure.label, xlabel="training steps", xlim=(0, comparison.study.steps))
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter("{x:,.0f}")
@@ -217,7 +217,7 @@ def _draw_curves(axes: Axes, comparison: Comparison, env: EnvChoice, measure: Me
         axes.yaxis.set_minor_formatter(NullFormatter())
     elif max((float(abs(found).max()) for found in drawn), default=0.0) >= 1000:
         axes.yaxis.set_major_formatter("{x:,.0f}")
-    return said if drawn else []
+    return descriptions if drawn else []
 
 
 def _draw_level(axes: Axes, name: str, level: float, line: str) -> None:
@@ -234,12 +234,12 @@ def _draw_level(axes: Axes, name: str, level: float, line: str) -> None:
 
 
 def _add_legend(figure: Figure, panels: Sequence[Axes], width: int) -> int:
-    """Name the curves of all panels once, below them, and return in how many rows.
+    """Add one legend for all panels below them, and return its number of rows.
 
     Args:
         figure: The figure.
         panels: Its panels.
-        width: How many letters fit side by side.
+        width: The number of letters that fit into a row.
     """
     found: dict[str, Artist] = {}
     for axes in panels:
@@ -259,12 +259,12 @@ def _add_legend(figure: Figure, panels: Sequence[Axes], width: int) -> int:
 
 
 def _label(name: str) -> str:
-    """Return a name as a legend can have it: matplotlib leaves out what begins with _."""
+    """Return a name for a legend. matplotlib omits names that begin with an underscore."""
     short = name if len(name) <= 40 else name[:39] + "…"
     return f" {short}" if short.startswith("_") else short
 
 
-def _reached(agent: str, middle: FloatArray, low: FloatArray, high: FloatArray, step: int) -> str:
+def _described(agent: str, middle: FloatArray, low: FloatArray, high: FloatArray, step: int) -> str:
     text = f"{agent} reaches {rounded(middle[-1])} after {step:,} steps"
     if low[-1] == high[-1]:
         return f"{text}."
@@ -276,5 +276,5 @@ def _listed(numbers: FloatArray) -> str:
 
 
 def rounded(value: float) -> str:
-    """Return a number in as many digits as a reader needs."""
+    """Return a number as text, rounded."""
     return f"{value:,.1f}" if abs(value) >= 1000 else f"{value:.4g}"

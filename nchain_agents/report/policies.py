@@ -1,4 +1,4 @@
-"""What agents do in each state, and on how many seeds, beside what is optimal."""
+"""The policies of agents in each state, over the seeds, beside the optimal ones."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ import numpy as np
 from nchain_agents.study.comparison import Results
 from nchain_env.mdp import BoolArray, FloatArray
 
-# More states than this are counted, not shown one by one.
+# With more states, the page shows counts in place of single states.
 SHOWN_STATES = 30
 _FORWARD, _BACKWARD = 0, 1
 
 
 class Cell(NamedTuple):
-    """What an agent does in one state."""
+    """The action of a policy in one state."""
 
-    sign: str  # an arrow, or nothing
-    text: str  # "4/5": on how many of the seeds
-    kind: str  # "forward", "backward" or "optimal": what the share is of
-    share: float  # from 0 to 1
-    words: str
+    sign: str  # an arrow, or empty
+    text: str  # the number of seeds, as "4/5"
+    kind: str  # "forward", "backward" or "optimal": the seeds that are counted
+    share: float  # the fraction of the seeds, from 0 to 1
+    words: str  # a description
 
 
 class Row(NamedTuple):
-    """What an agent, or the optimal policy, does in every state."""
+    """The actions of an agent, or of the optimal policy, in every state."""
 
     name: str
     cells: Sequence[Cell]
 
 
 class AgreementRow(NamedTuple):
-    """In how many of the states an agent's policy is optimal."""
+    """The number of states in which an agent's policy is optimal."""
 
     name: str
     states: str  # median of the seeds
@@ -41,11 +41,11 @@ class AgreementRow(NamedTuple):
 
 
 def arrows(entries: Sequence[Results], optimal: Mapping[float, FloatArray]) -> list[Row]:
-    """Return arrows along the chain: the optimal policies first, then each agent's.
+    """Return the policies as arrows along the chain: the optimal ones, then each agent's.
 
     Args:
-        entries: Runs that have policies.
-        optimal: Q* by discount.
+        entries: The runs of each agent, all with policies.
+        optimal: Q* for each discount factor.
     """
     rows = []
     for gamma, q in optimal.items():
@@ -65,7 +65,7 @@ def arrows(entries: Sequence[Results], optimal: Mapping[float, FloatArray]) -> l
 
 
 def agreement(entries: Sequence[Results], optimal: Mapping[float, FloatArray]) -> list[Row]:
-    """Return how many seeds do in each state what is optimal for the agent's discount."""
+    """Return for each state the number of seeds whose action is optimal for the agent's gamma."""
     rows = []
     for results in entries:
         right = _right(results, optimal)
@@ -87,7 +87,7 @@ def agreement(entries: Sequence[Results], optimal: Mapping[float, FloatArray]) -
 
 
 def counted(entries: Sequence[Results], optimal: Mapping[float, FloatArray]) -> list[AgreementRow]:
-    """Return in how many states each agent does what is optimal, where they are too many."""
+    """Return the number of states in which each agent's action is optimal."""
     rows = []
     for results in entries:
         right = _right(results, optimal)
@@ -100,7 +100,7 @@ def counted(entries: Sequence[Results], optimal: Mapping[float, FloatArray]) -> 
 
 
 def _right(results: Results, optimal: Mapping[float, FloatArray]) -> BoolArray | None:
-    """Return whether each seed's action is an optimal one in each state, (seeds, S)."""
+    """Return whether each seed's action is optimal in each state, (seeds, S)."""
     gamma = results.runs[0].gamma
     if gamma is None:
         return None
@@ -113,7 +113,7 @@ def _policies(results: Results) -> FloatArray:
 
 
 def _optimal_actions(q: FloatArray) -> BoolArray:
-    """Return which actions are as good as any, (S, A); rounding sets none apart."""
+    """Return which actions are optimal, (S, A), up to rounding errors."""
     best = q.max(axis=1, keepdims=True)
     return np.asarray(q >= best - 1e-9 * np.maximum(1.0, abs(best)), dtype=np.bool_)
 

@@ -1,4 +1,4 @@
-"""What the page says of one environment."""
+"""The section of the page about one environment."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from nchain_env.env import NChainEnv
 from nchain_env.mdp import FloatArray
 from nchain_env.planning import policy_iteration
 
-# Up to here values are shown state by state.
+# The largest numbers of states and actions for which values are shown state by state.
 _STATES, _ACTIONS = 20, 6
 _LAST = ("optimal from", "vs best")  # columns of HEADER
 _SIGNS = "○□△◇▽◁▷"  # the markers of `pictures.values`
 
-# What each colour of the pictures is in the page: a variable, which is another at night.
+# The CSS variable for each colour of the pictures; it has another value in dark mode.
 _COLOURS = {
     **{colour: f"var(--c{i})" for i, colour in enumerate(pictures.COLOURS)},
     pictures.INK: "var(--ink)",
@@ -42,22 +42,29 @@ class Figure(NamedTuple):
 
 
 class Section:
-    """What the page says of one environment."""
+    """The section of the page about one environment.
 
-    def __init__(self, comparison: Comparison, env: EnvChoice, place: int, overview: Table) -> None:
+    Args:
+        comparison: The comparison.
+        env: The environment.
+        i: Its index in the study.
+        overview: Its overview.
+    """
+
+    def __init__(self, comparison: Comparison, env: EnvChoice, i: int, overview: Table) -> None:
         self._comparison, self._env = comparison, env
-        self.id, self.label = f"env-{place}", env.label
-        self.about: dict[str, Any] = comparison.summary["envs"][place]
+        self.id, self.label = f"env-{i}", env.label
+        self.about: dict[str, Any] = comparison.summary["envs"][i]
         self._overview = overview
         self._entries = [entry for entry in comparison.of_env(env) if entry.runs]
-        # Recurrent agents have no policy that could be shown state by state.
+        # A recurrent agent has no policy that depends on the state alone.
         self._acting = [
             entry for entry in self._entries if all(run.policy is not None for run in entry.runs)
         ]
 
     @property
     def table(self) -> Table:
-        """The figures of each agent, without speeds."""
+        """The figures of each agent, without times."""
         header = (*HEADER[:4], "reward/step", "regret", "|Q - Q*|", *_LAST)
         rows = []
         for row, about in zip(self._overview.rows, self.about["agents"].values(), strict=True):
@@ -72,55 +79,55 @@ class Section:
 
     @property
     def remarks(self) -> list[str]:
-        """What is particular to the environment, in sentences."""
-        said = remarks(self._comparison, self._env)
-        return [f"{remark[0].upper()}{remark[1:]}." for remark in said]
+        """Remarks on the environment, as sentences."""
+        sentences = remarks(self._comparison, self._env)
+        return [f"{remark[0].upper()}{remark[1:]}." for remark in sentences]
 
     @property
     def headline(self) -> list[str]:
-        """The answer in a few sentences."""
+        """The result of the comparison in a few sentences."""
         best, agents = self.about["best"], self.about["agents"]
         if best is None:
-            return ["No run came to its end here."]
+            return ["No run in this environment finished."]
         returns = {name: about["return"]["iqm"] for name, about in agents.items()}
         most, optimal = returns[best["agent"]], self.about["optimal_return"]
         score = agents[best["agent"]]["score"]["iqm"]
-        first = [name for name, earned in returns.items() if math.isclose(earned, most)]
-        earned = f"{_enumerated(first)} {'earns' if len(first) == 1 else 'earn'} most:"
+        first = [name for name, mean in returns.items() if math.isclose(mean, most)]
         digits = return_digits(self.about)
-        earned += f" {most:{digits}} an episode"
+        has = "has" if len(first) == 1 else "have"
+        result = f"{_enumerated(first)} {has} the largest return: {most:{digits}}"
         if optimal is not None:
-            goal = "the optimum is" if self.about["exact"] else "it counts as solved from"
-            earned += f" ({goal} {optimal:{digits}})"
+            goal = "optimal" if self.about["exact"] else "solved from"
+            result += f" ({goal}: {optimal:{digits}})"
         if score is not None:
-            earned += f", a score of {score:.2f}"
-        said = [f"{earned}."]
+            result += f", a score of {score:.2f}"
+        sentences = [f"{result}."]
         others = {name: than for name, than in best["than"].items() if name not in first}
         worse = [name for name, than in others.items() if than["separated"]]
         unclear = [name for name in others if name not in worse]
         if worse:
-            said.append(f"Behind by more than chance: {_enumerated(worse)}.")
+            sentences.append(f"Significantly smaller returns (p < 0.05): {_enumerated(worse)}.")
         if unclear:
-            said.append(
-                f"Not told apart from {best['agent']} by these seeds: {_enumerated(unclear)}."
+            sentences.append(
+                f"Not separated from {best['agent']} by these seeds: {_enumerated(unclear)}."
             )
             if self._comparison.study.seeds < TELLING_SEEDS:
-                said.append(f"Fewer than {TELLING_SEEDS} seeds never tell two agents apart.")
-        return said
+                sentences.append(f"Fewer than {TELLING_SEEDS} seeds never separate two agents.")
+        return sentences
 
     @property
     def failed(self) -> int:
-        """How many runs failed here."""
+        """The number of runs that failed in this environment."""
         return sum(failure["env"] == self.label for failure in self._comparison.failures)
 
     @property
     def curves(self) -> Iterator[Figure]:
-        """The measures over the steps."""
+        """The measures over the steps, a picture each."""
         best = "the optimal policy" if self.exact else "a policy that solves it"
-        bands = "Lines: median of the seeds; bands: worst to best."
+        bands = "Lines: median of the seeds. Bands: smallest to largest."
         measures = [
             (pictures.RETURN, bands),
-            (pictures.REGRET, f"What {best} would have earned more while learning."),
+            (pictures.REGRET, f"The additional return that {best} would have had."),
         ]
         if self.exact and not self._state_by_state:
             measures.append((pictures.Q_ERROR, bands))
@@ -132,36 +139,36 @@ class Section:
 
     @property
     def values(self) -> Iterator[Figure]:
-        """Q against Q*, a picture for each agent that has both."""
+        """Q and Q*, a picture for each agent that has action values."""
         if not self._state_by_state:
             return
         for i, entry in enumerate(self._entries):
-            gamma = _valued_for(entry)
+            gamma = _gamma_of_values(entry)
             if gamma is None:
                 continue
             picture = pictures.values(entry, self._optimal[gamma], self.actions)
             error = self.about["agents"][entry.agent]["q_error"]["iqm"]
-            more = f"gamma = {gamma:g}, off by up to {pictures.rounded(error)}"
+            more = f"gamma = {gamma:g}, largest error {pictures.rounded(error)}"
             yield Figure(inline(picture, f"{self.id}-q-{i}", _COLOURS), entry.agent, more)
 
     @property
     def crowded(self) -> bool:
-        """Whether the pictures of values are wide."""
+        """Whether the pictures of values must be wide."""
         return any(map(pictures.crowded, self._optimal.values()))
 
     @property
     def without_values(self) -> str:
-        """The agents that have no table to set against Q*."""
-        return _enumerated([one.agent for one in self._entries if _valued_for(one) is None])
+        """The agents without action values, as text."""
+        return _enumerated([one.agent for one in self._entries if _gamma_of_values(one) is None])
 
     @property
     def signs(self) -> list[tuple[int, str, str]]:
-        """The marker of each action in the pictures of values: its colour, its shape, its name."""
+        """The colour, the marker and the name of each action in the pictures of values."""
         return [(a, _SIGNS[a % len(_SIGNS)], name) for a, name in enumerate(self.actions)]
 
     @property
     def policy_rows(self) -> list[policies.Row]:
-        """What each agent does in each state, where that can be shown."""
+        """The policy of each agent in each state, if there are few enough states."""
         if self._mdp is None or self._mdp.num_states > policies.SHOWN_STATES:
             return []
         show = policies.arrows if self.is_chain else policies.agreement
@@ -169,7 +176,7 @@ class Section:
 
     @property
     def counted(self) -> Table | None:
-        """In how many states each agent acts optimally, where they are too many to show."""
+        """The number of states in which each agent acts optimally, if there are many states."""
         if self._mdp is None or self._mdp.num_states <= policies.SHOWN_STATES:
             return None
         rows = policies.counted(self._acting, self._optimal)
@@ -177,23 +184,23 @@ class Section:
 
     @property
     def exact(self) -> bool:
-        """Whether the environment has a model, and so exact answers."""
+        """Whether returns are computed exactly, from a model."""
         return self._mdp is not None
 
     @property
     def checked(self) -> bool:
-        """Whether the model was checked by steps, as it is not known to be what is sampled."""
+        """Whether the model was checked by stepping the environment."""
         evaluator = self._comparison.evaluators[self.label]
         return isinstance(evaluator, ExactEvaluator) and evaluator.checked > 0
 
     @cached_property
     def is_chain(self) -> bool:
-        """Whether it is a chain, where policies are arrows."""
+        """Whether the environment is a chain, whose policies are shown as arrows."""
         return isinstance(self._env.make().unwrapped, NChainEnv)
 
     @cached_property
     def actions(self) -> list[str]:
-        """What the actions are called."""
+        """The names of the actions."""
         assert self._mdp is not None
         if self.is_chain:
             return ["forward", "backward"]
@@ -211,7 +218,7 @@ class Section:
 
     @cached_property
     def _optimal(self) -> dict[float, FloatArray]:
-        """Q* for each discount that an agent learned for."""
+        """Q* for each discount factor of the agents."""
         gammas = [entry.runs[0].gamma for entry in self._entries]
         return {
             gamma: policy_iteration(self._mdp, gamma)[1]
@@ -219,8 +226,8 @@ class Section:
         }
 
 
-def _valued_for(results: Results) -> float | None:
-    """Return the discount that an agent's table of values is for, None if it has no table."""
+def _gamma_of_values(results: Results) -> float | None:
+    """Return the discount factor of an agent's values, or None if it has no values."""
     return results.runs[0].gamma if all(run.q is not None for run in results.runs) else None
 
 

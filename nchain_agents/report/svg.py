@@ -1,4 +1,4 @@
-"""Figures of matplotlib's as SVG that lives inside a page and wears the page's colours."""
+"""Pictures as SVG elements of an HTML page, in the colours of the page."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from nchain_agents.report.pictures import STYLE, Picture
 
 
 def inline(picture: Picture, name: str, colours: Mapping[str, str]) -> Markup:
-    """Return a picture as an `<svg>` element of an HTML page; equal pictures give equal text.
+    """Return a picture as an `<svg>` element of an HTML page. Equal pictures give equal text.
 
     Args:
-        picture: The picture; its title names the element, and its text describes it.
-        name: Begins every id in it, so that the pictures of a page do not mix up.
-        colours: What stands for each colour that was drawn with: `{"#222222": "var(--ink)"}`.
+        picture: The picture. Its title and its text become those of the element.
+        name: The prefix of all ids in the element, which must be unique in a page.
+        colours: The replacement of each colour of the picture, as `{"#222222": "var(--ink)"}`.
     """
     text = io.StringIO()
     settings = [*STYLE, {"svg.fonttype": "none", "svg.hashsalt": name}]
     with style.context(settings), warnings.catch_warnings():
-        # the reader's fonts may have what matplotlib's does not
+        # The browser's fonts may have a character that matplotlib's lack.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         picture.figure.savefig(text, format="svg", metadata={"Date": None}, transparent=True)
-    # what was just written: no entities of others to fear
+    # This XML was written by matplotlib, so it has no harmful entities.
     drawn = ET.fromstring(text.getvalue())
     box = drawn.get("viewBox", "")
     used = set(re.findall(r"#([\w-]+)", " ".join(_references(drawn))))
@@ -38,7 +38,7 @@ def inline(picture: Picture, name: str, colours: Mapping[str, str]) -> Markup:
         if child.tag == "metadata":
             drawn.remove(child)
     for definitions in drawn.findall("defs"):
-        for sheet in definitions.findall("style"):  # it would hold for the whole page
+        for sheet in definitions.findall("style"):  # it would apply to the whole page
             definitions.remove(sheet)
     drawn.attrib = {
         "viewBox": box,

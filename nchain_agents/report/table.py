@@ -1,4 +1,4 @@
-"""A table of text: one value, with views for the terminal, for Markdown and for HTML."""
+"""A table of text, with views for the terminal, Markdown and HTML."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class Table:
     """A table of text.
 
     Args:
-        caption: What it shows.
-        columns: The names of the columns; the first column names the rows.
+        caption: The title.
+        columns: The names of the columns. The first column has the names of the rows.
         rows: The rows, each as long as `columns`.
-        references: What the rows are compared with, set apart below them; they may be shorter.
-        align: How the columns after the first are aligned, which is aligned to the left.
+        references: Rows for comparison, shown below the others. They may be shorter.
+        align: The alignment of all columns but the first, which is aligned to the left.
         long: The names of the columns whose text may take several lines.
-        note: What explains the table.
+        note: An explanation of the table.
     """
 
     caption: str
@@ -35,13 +35,13 @@ class Table:
     note: str = ""
 
     def rich(self) -> RichTable:
-        """Return it for a terminal, with its caption and its note."""
+        """Return the table for a terminal, with its caption and its note."""
         table = RichTable(
             title=Text(self.caption, "table.title"),
             caption=Text(self.note, "table.caption") if self.note else None,
             caption_justify="left",
             box=SIMPLE_HEAD,
-            collapse_padding=True,  # so that it fits into 80 columns
+            collapse_padding=True,  # to fit into 80 columns
             pad_edge=False,
         )
         for i, name in enumerate(self.columns):
@@ -53,22 +53,22 @@ class Table:
             )
         for rows in (self.rows, self.references):
             for row in rows:
-                table.add_row(*map(Text, row))  # no markup of rich's is in a name
+                table.add_row(*map(Text, row))  # a Text is not parsed as markup
             table.add_section()
         return table
 
     def markdown(self) -> str:
-        """Return it as Markdown, without its caption and its note."""
+        """Return the table as Markdown, without its caption and its note."""
         rule = ["---:" if i and self.align == "right" else "---" for i in range(len(self.columns))]
         lines = [self.columns, rule, *self.rows, *map(self._filled, self.references)]
         cells = ([text.replace("|", "\\|") for text in line] for line in lines)
         return "\n".join(f"| {' | '.join(line)} |" for line in cells)
 
     def html(self, kind: str = "") -> Markup:
-        """Return it as HTML, in a box that scrolls and has the caption as its label.
+        """Return the table as HTML, in a scrollable box with the caption as its label.
 
         Args:
-            kind: The class of the table.
+            kind: The CSS class of the table.
         """
         kinds = f"words {kind}".strip() if self.align == "left" else kind
         names = Markup("").join(Markup('<th scope="col">{}</th>').format(n) for n in self.columns)
@@ -95,15 +95,15 @@ class Table:
 
 
 class Folded(str):
-    """Text in a table, and more of it that only a page shows, when it is asked to."""
+    """Text of a table with a folded part, which only HTML has."""
 
     def __new__(cls, text: str, more: str, about: str) -> Self:
-        """Return a text with more of it.
+        """Return a text with a folded part.
 
         Args:
-            text: What is always shown.
-            more: What is folded.
-            about: What the folded text is.
+            text: The text that is always shown.
+            more: The folded text.
+            about: The summary of the folded text.
         """
         folded = super().__new__(cls, text)
         folded.more, folded.about = more, about

@@ -1,4 +1,4 @@
-"""The tables of a comparison beside its overviews."""
+"""The tables of a comparison other than its overviews."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from nchain_agents.study.comparison import Comparison
 
 
 def overall(comparison: Comparison) -> Table | None:
-    """Return the scores in all environments side by side, where they are several."""
+    """Return the scores in all environments, or None for a single environment."""
     summary = comparison.summary
     if len(summary["envs"]) == 1:
         return None
     rows = []
     for agent in comparison.study.agents:
-        here = [section["agents"].get(agent.name) for section in summary["envs"]]
+        here = [env_summary["agents"].get(agent.name) for env_summary in summary["envs"]]
         scores = [number(about and about["score"]["iqm"], ".2f") for about in here]
         everywhere = summary["agents"].get(agent.name, {"score": {"iqm": None, "interval": None}})
         score = everywhere["score"]
@@ -27,7 +27,7 @@ def overall(comparison: Comparison) -> Table | None:
 
 
 def failures(comparison: Comparison) -> Table | None:
-    """Return the runs that failed, with the reasons, if there are any."""
+    """Return the failed runs with the reasons, or None if no run failed."""
     failed = list(zip(comparison.failures, comparison.tracebacks, strict=True))
     rows = [
         (

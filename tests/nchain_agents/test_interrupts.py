@@ -202,7 +202,7 @@ def test_nchain_train_says_what_it_kept_and_saves_it(tmp_path: Path) -> None:
     assert (child.returncode, errors) == (0, "")
     agent = load(tmp_path / "kept.agent")
     assert 0 < agent.num_timesteps < 1_000_000_000_000
-    said = f"stopped after {agent.num_timesteps:,} of 1,000,000,000,000 steps; what was learned"
+    said = f"stopped after {agent.num_timesteps:,} of 1,000,000,000,000 steps; the agent is kept"
     assert said in output
     assert "saved to kept.agent" in output
 

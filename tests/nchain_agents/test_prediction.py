@@ -249,9 +249,9 @@ def test_a_recurrent_agent_is_compared_by_episodes_and_it_is_said(tmp_path: Any)
         error = run.final.standard_error
         assert abs(run.final.expected_return - worth_by_time(lambda step: step > 0, 50)) < 5 * error
     assert all(run.final.standard_error == 0 for run in ours)
-    assert "recurrent, so estimated by 50 episodes: Recurrent" in as_markdown(found)
+    assert "estimated by 50 episodes, because recurrent: Recurrent" in as_markdown(found)
     page = (tmp_path / "report.html").read_text()
-    assert "Recurrent, so estimated by 50 episodes: Recurrent." in page
+    assert "Estimated by 50 episodes, because recurrent: Recurrent." in page
     assert "Learned policies" in page
 
 

@@ -421,7 +421,7 @@ def test_without_keras_the_networks_are_left_out(
     with pytest.raises(SystemExit, match="0"):
         cli.run()
     said = capsys.readouterr()
-    assert "left out: the networks, which need pip install 'nchain-env[jax]'" in said.err
+    assert "the networks are left out: they need pip install 'nchain-env[jax]'" in said.err
     assert "The tournament" in said.out
     assert "CartPole-v1" not in said.out
     data = json.loads((tmp_path / "reproduce.json").read_text())

@@ -125,7 +125,7 @@ def test_a_model_of_sb3_is_trained_logged_and_saved_and_its_preset_stays(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["logs", "model", "sb3-dqn.zip"]
     said = capsys.readouterr().out
     command = "nchain evaluate model --agent sb3-dqn --env 'NChain-v0 n=3'"
-    assert said.endswith(f"saved to model; measured again by: {command}\n")
+    assert said.endswith(f"saved to model; to evaluate it: {command}\n")
 
     # its file does not name its class, and can run code: so who evaluates it says what it is
     assert nchain(monkeypatch, "evaluate", "model") == 2
@@ -151,7 +151,7 @@ def test_a_model_of_sb3_is_trained_logged_and_saved_and_its_preset_stays(
         (("file", "--agent", "json:JSONDecoder"), "must have a method learn"),
         (("file", "--agent", "sasra"), "did you mean sarsa"),
         (("none", "--agent", "optimist:Loading"), "No such file"),
-        (("file", "--agent", "optimist:Optimist"), "agent must have a method load, which optimist"),
+        (("file", "--agent", "optimist:Optimist"), "agent must have a method load, got optimist"),
         (("file", "--agent", "optimist:Loading"), "file cannot be read as optimist:Loading: 'x'"),
     ],
 )
@@ -194,7 +194,7 @@ def test_an_agent_of_ones_own_is_saved_and_evaluated(
     monkeypatch.chdir(tmp_path)
     assert nchain(monkeypatch, "train", "optimist:Keeping", "--steps", "5") == 0
     command = "nchain evaluate Keeping.agent --agent optimist:Keeping"
-    assert capsys.readouterr().out.endswith(f"; measured again by: {command}\n")
+    assert capsys.readouterr().out.endswith(f"; to evaluate it: {command}\n")
     assert nchain(monkeypatch, *command.split()[1:]) == 0
     said = capsys.readouterr().out
     assert "3,663.7 (exact)" in said

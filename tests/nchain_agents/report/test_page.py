@@ -159,10 +159,9 @@ def test_the_table_has_the_figures_of_the_summary(
 def test_the_answer_stands_at_the_top(opened: Opener) -> None:
     said = opened("chain").locator(".answer").inner_text()
     assert said.startswith(
-        "posterior-sampling earns most: 3,663.7 an episode (the optimum is 3,665.8), a score of "
-        "99.91."
+        "posterior-sampling has the largest return: 3,663.7 (optimal: 3,665.8), a score of 99.91."
     )
-    assert "Fewer than 4 seeds never tell two agents apart." in said
+    assert "Fewer than 4 seeds never separate two agents." in said
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -423,5 +422,5 @@ def test_a_study_of_which_nothing_is_left_has_a_report(tmp_path: Path) -> None:
     outputs.write(tmp_path, comparison)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(results.FILES + outputs.FILES)
     page = (tmp_path / "report.html").read_text()
-    assert "No run came to its end here." in page
+    assert "No run in this environment finished." in page
     assert "it was too late" in page

@@ -327,7 +327,7 @@ def test_toy_text_without_a_time_limit_gets_that_of_its_presets() -> None:
     found = compare("q-learning", "CliffWalking-v1", seeds=1, steps=20_000)
     assert found.study.envs[0].label == "CliffWalking-v1 max_episode_steps=200"
     assert found.results[-1]["return"] == -13  # the shortest way along the cliff
-    said = "an episode is cut off after 200 steps: CliffWalking-v1 has no time limit of its own"
+    said = "episodes are truncated after 200 steps: CliffWalking-v1 has no time limit of its own"
     assert said in as_markdown(found)
     # score has the same rule
     way = Path13()
