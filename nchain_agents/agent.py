@@ -206,7 +206,7 @@ class Agent(ABC):
         Raises:
             ValueError: The observation does not fit the environment's space.
         """
-        q = self.q_values(observation)
+        q = self.q_values(observation) if deterministic else self._exploring_values(observation)
         rows = q.reshape(-1, q.shape[-1])
         if deterministic:
             actions = rows.argmax(axis=1).astype(np.int64)
@@ -217,6 +217,10 @@ class Agent(ABC):
     @abstractmethod
     def q_values(self, observation: npt.ArrayLike) -> FloatArray:
         """Return the values of the actions, (A,) for one observation and (N, A) for a batch."""
+
+    def _exploring_values(self, observation: npt.ArrayLike) -> FloatArray:
+        """Return the values that actions are chosen by in training, as `q_values` does."""
+        return self.q_values(observation)
 
     def knowledge(self) -> FloatArray:
         """Return the numbers that learning changes, as one array; see `StopAtConvergence`."""

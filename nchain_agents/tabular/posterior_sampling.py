@@ -16,7 +16,7 @@ from nchain_agents.model_env import known_table
 from nchain_agents.storage import Saved
 from nchain_agents.tabular.loop import Settings, Transition
 from nchain_agents.tabular.table_agent import Compiled, TableAgent
-from nchain_env.checks import instance, integer, real
+from nchain_env.checks import integer, real
 from nchain_env.mdp import BoolArray, FloatArray, IntArray, TabularMDP
 from nchain_env.planning import policy_iteration
 
@@ -111,9 +111,9 @@ class PosteriorSampling(TableAgent):
         self.resample_every = (
             horizon if resample_every is None else integer("resample_every", resample_every, 1)
         )
-        self.rewards: str = instance("rewards", rewards, str, "'learned' or 'known'")
-        if rewards not in ("learned", "known"):
+        if not isinstance(rewards, str) or rewards not in ("learned", "known"):
             raise ValueError(f"rewards must be 'learned' or 'known', got {rewards!r}")
+        self.rewards = rewards
         self._known = self._known_rewards() if rewards == "known" else None
         states, actions = self._shape
         self.tables = PosteriorTables(
@@ -140,35 +140,8 @@ class PosteriorSampling(TableAgent):
     def _prior_weight(self) -> float:
         return self.prior / (self._shape[0] + 1)
 
-    def predict(
-        self,
-        observation: npt.ArrayLike,
-        state: Any = None,
-        episode_start: Any = None,
-        deterministic: bool = False,
-    ) -> tuple[Any, Any]:
-        """Return the best action for the mean of the posterior, or for the sampled model.
-
-        Args:
-            observation: One observation, or a batch of them.
-            state: Handed back as it came.
-            episode_start: Not used.
-            deterministic: Take the mean of the posterior.
-
-        Returns:
-            The action (an int64 for one observation, an int64 array for a batch) and `state`.
-
-        Raises:
-            ValueError: The observation is not a state of the table.
-        """
-        if deterministic:
-            return super().predict(observation, state, episode_start, deterministic=True)
-        self.q_values(observation)  # checks it
-        states = np.asarray(observation)
-        actions = np.array(
-            [greedy(self.tables.q, s, self.np_random) for s in states.ravel()], dtype=np.int64
-        )
-        return (actions[0] if states.ndim == 0 else actions), state
+    def _exploring_values(self, observation: npt.ArrayLike) -> FloatArray:
+        return self._rows(self.tables.q, observation)
 
     def _train(
         self, end: int, on_episode: Callable[[], bool] | None, progress: Callable[[], None]

@@ -121,6 +121,9 @@ class TableAgent(Agent):
         Raises:
             ValueError: The observation is not a state of the table.
         """
+        return self._rows(self.q, observation)
+
+    def _rows(self, table: FloatArray, observation: npt.ArrayLike) -> FloatArray:
         states = np.asarray(observation)
         num_states = self._shape[0]
         if (
@@ -132,7 +135,7 @@ class TableAgent(Agent):
                 f"observation must be one or a batch of integers in [0, {num_states}), "
                 f"got {observation!r}"
             )
-        rows: FloatArray = self.q[states]
+        rows: FloatArray = table[states]
         return rows.copy()
 
     def knowledge(self) -> FloatArray:

@@ -11,7 +11,7 @@ import numpy as np
 from nchain_agents.agent import Env
 from nchain_agents.exploration import choose
 from nchain_agents.schedules import EpsilonLike, epsilon_schedule
-from nchain_agents.tabular.loop import Act, Settings
+from nchain_agents.tabular.loop import Act, Settings, Transition
 from nchain_agents.tabular.table_agent import Compiled, TableAgent
 from nchain_env.checks import real
 from nchain_env.mdp import LARGEST_REWARD, FloatArray, IntArray
@@ -40,6 +40,23 @@ def step_size(settings: Settings, visits: IntArray, state: int, action: int) -> 
         return settings.learning_rate
     visits[state, action] += 1
     return settings.learning_rate / math.pow(visits[state, action], settings.visit_power)
+
+
+def move(
+    q: FloatArray, visits: IntArray, settings: Settings, transition: Transition, bootstrap: float
+) -> None:
+    """Move a table by the temporal difference: Q(S, A) <- Q(S, A) + alpha [target - Q(S, A)].
+
+    Args:
+        q: (S, A) the table.
+        visits: (S, A) its visits.
+        settings: The numbers that the rules are told.
+        transition: The step.
+        bootstrap: The value of the next state. The target is the reward plus gamma times this.
+    """
+    state, action = transition.state, transition.action
+    alpha = step_size(settings, visits, state, action)
+    q[state, action] += alpha * (transition.reward + settings.gamma * bootstrap - q[state, action])
 
 
 class TemporalDifferenceAgent(TableAgent):
