@@ -11,7 +11,6 @@ import io
 import json
 import math
 import os
-import re
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.lib.format as npy
 import numpy.typing as npt
 
 from nchain_agents.files import whole_file
@@ -30,15 +30,8 @@ FORMAT = 2
 # No count in a file is larger, so that sums of two still fit in 64 bits.
 LARGEST = 2**62
 
-# How deep lists and objects may be nested in a header: reading them is recursive.
-_DEPTH = 64
-_BRACKETS = re.compile(r'"(?:[^"\\]|\\.?)*"?|[][{}]', re.DOTALL)
-# A .npy member (https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html), version 1
-_MAGIC = b"\x93NUMPY\x01\x00"
-_ARRAY = re.compile(
-    r"\{'descr': '([<>|](?:[biuf]\d|U\d{1,12}))', 'fortran_order': (True|False), "
-    r"'shape': \(((?:\d{1,15},? ?){0,8})\), \} *\n"
-)
+# What content of the wrong kind, or nested too deeply, may set off.
+_FAULTS = (ValueError, TypeError, ArithmeticError, LookupError, MemoryError, RecursionError)
 # PCG64's state: two numbers of 128 bits, and half a number that may be left over
 _GENERATORS = ("PCG64", "PCG64DXSM")
 
@@ -192,7 +185,7 @@ class Saved:
         """
         try:
             yield
-        except (ValueError, TypeError, ArithmeticError, LookupError, MemoryError) as error:
+        except _FAULTS as error:
             raise ValueError(
                 f"{self.path} cannot be loaded: {str(error) or repr(error)}"
             ) from error
@@ -208,7 +201,7 @@ def read(path: str | os.PathLike[str]) -> Saved:
     content = Path(path).read_bytes()
     try:
         members = _members(content)
-        header = parsed(_text(members.pop("header")))
+        header = json.loads(_array(members.pop("header"), "U").item())
         form = integer("format", typed("header", header, dict).get("format"), 0)
         arrays = {name: _array(member) for name, member in members.items() if form == FORMAT}
     except Exception as error:  # whatever a damaged archive sets off in zipfile, json and NumPy
@@ -216,20 +209,6 @@ def read(path: str | os.PathLike[str]) -> Saved:
     if form != FORMAT:
         raise ValueError(f"{path} has format {form}; this version reads format {FORMAT}")
     return Saved(path, header, arrays)
-
-
-def parsed(text: str) -> Any:
-    """Return what a JSON text says.
-
-    Raises:
-        ValueError: It is none, or nested too deeply.
-    """
-    depth = 0
-    for token in _BRACKETS.finditer(text):
-        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token[0], 0)
-        if depth > _DEPTH:
-            raise ValueError(f"the header is nested more than {_DEPTH} deep")
-    return json.loads(text)
 
 
 def typed(name: str, value: Any, *kinds: type) -> Any:
@@ -316,29 +295,19 @@ def _members(content: bytes) -> dict[str, bytes]:
     return members
 
 
-def _npy(member: bytes) -> tuple[str, bool, tuple[int, ...], bytes]:
-    """Return what a `.npy` member declares, and what follows; not by `eval`, as NumPy does it."""
-    start = len(_MAGIC) + 2
-    end = start + int.from_bytes(member[len(_MAGIC) : start], "little")
-    declared = _ARRAY.fullmatch(member[start:end].decode("latin1"))
-    if not member.startswith(_MAGIC) or declared is None:
-        raise ValueError("a member is no array of numbers")
-    shape = tuple(int(length) for length in re.findall(r"\d+", declared[3]))
-    return declared[1], declared[2] == "True", shape, member[end:]
+def _array(member: bytes, kinds: str = "biuf") -> npt.NDArray[Any]:
+    """Return the array of a `.npy` member, which must be of one of these kinds.
 
-
-def _text(member: bytes) -> str:
-    kind, _, shape, data = _npy(member)
-    if kind[1] != "U" or shape != () or int(kind[2:]) * 4 != len(data):
-        raise ValueError("the header is no text")
-    return data.decode("utf-32-be" if kind[0] == ">" else "utf-32-le")
-
-
-def _array(member: bytes) -> npt.NDArray[Any]:
-    kind, by_columns, shape, data = _npy(member)
-    dtype = np.dtype(kind)
-    if dtype.kind not in "biuf" or math.prod(shape) * dtype.itemsize != len(data):
-        raise ValueError("an array is not as large as it declares")
+    Raises:
+        ValueError: It is of another kind, or not as large as it declares.
+    """
+    file = io.BytesIO(member)
+    if npy.read_magic(file) != (1, 0):
+        raise ValueError("an array has another version of the format")
+    shape, by_columns, dtype = npy.read_array_header_1_0(file)
+    data = file.read()
+    if dtype.kind not in kinds or math.prod(shape) * dtype.itemsize != len(data):
+        raise ValueError("an array is not as large as it declares, or holds something else")
     array = np.frombuffer(data, dtype).astype(dtype.newbyteorder("="), copy=False)
     if dtype.kind == "b":  # other bytes than 0 and 1 are no truth values
         array = np.frombuffer(data, np.uint8) != 0
