@@ -15,10 +15,10 @@ import numpy.typing as npt
 
 from nchain_agents import storage
 from nchain_agents.env_argument import environment
-from nchain_agents.homes import HOMES, from_home
 from nchain_agents.interrupts import answer, held
 from nchain_agents.model_env import ModelEnv, model_env
 from nchain_agents.progress import training_progress
+from nchain_agents.public_names import MODULES, public
 from nchain_env.checks import integer, real, whole_steps
 from nchain_env.mdp import FloatArray
 
@@ -76,11 +76,7 @@ class Agent(ABC):
         self._set_env(environment(env))
 
     def _set_env(self, env: Env) -> None:
-        """Go on in another environment.
-
-        Raises:
-            ValueError: Its spaces are others; nothing is changed.
-        """
+        """Go on in another environment, which must have the same spaces."""
         for name in ("observation_space", "action_space"):
             ours, theirs = getattr(self._env, name), getattr(env, name)
             if ours != theirs:
@@ -237,11 +233,7 @@ class Agent(ABC):
 
     @abstractmethod
     def _restore(self, saved: storage.Saved) -> None:
-        """Take back what `_arrays` gave.
-
-        Raises:
-            ValueError: It does not fit.
-        """
+        """Take back what `_arrays` gave."""
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the agent to one file, without pickle.
@@ -387,7 +379,7 @@ def load(path: str | os.PathLike[str], env: Env | str | None = None) -> Agent:
     saved = storage.read(path)
     with saved.blamed():
         name = saved.field("class", str)
-        kind = from_home(name) if name in HOMES else None
+        kind = public(name) if name in MODULES else None
         if not (isinstance(kind, type) and issubclass(kind, Agent)) or kind is Agent:
             raise ValueError(f"it holds a {name!r}, which is no agent of this version")
     return kind._loaded(saved, env)

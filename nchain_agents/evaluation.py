@@ -1,11 +1,11 @@
-"""What a policy is worth: exactly where the environment has a model, by episodes elsewhere."""
+"""Expected returns of policies: exact where the environment has a model, else by episodes."""
 
 from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
@@ -21,49 +21,19 @@ from nchain_env.checks import integer
 from nchain_env.mdp import FloatArray, TabularMDP
 from nchain_env.planning import optimal_return, policy_return
 
-__all__ = [
-    "EpisodeEvaluator",
-    "Evaluator",
-    "ExactEvaluator",
-    "Model",
-    "ReturnEstimate",
-    "evaluator_of",
-    "greedy_policy",
-    "how_found",
-    "scaled",
-    "score",
-    "time_limit",
-]
-
 _NO_MODEL = "the environment has no model"
 # An episode that goes on for longer without a time limit is taken to have no end.
 _ENDLESS = 100_000
+_NO_LIMIT = (
+    "env must have a time limit, as gym.make(..., max_episode_steps=...) sets it; this one has none"
+)
 
 
 class ReturnEstimate(NamedTuple):
-    """The expected return of one episode, and how far off that may be."""
+    """The expected return of one episode, and its standard error."""
 
     mean: float
     standard_error: float  # 0 where it is exact
-
-
-class Evaluator(Protocol):
-    """What policies are measured against."""
-
-    @property
-    def how(self) -> str:
-        """How returns are found, and why so, in words."""
-
-    @property
-    def optimal(self) -> float:
-        """The return that scores 100."""
-
-    @property
-    def random(self) -> float:
-        """The expected return of one episode of uniformly random actions, which scores 0."""
-
-    def evaluate(self, model: Model) -> ReturnEstimate:
-        """Return what a model's deterministic policy is worth."""
 
 
 @dataclass(frozen=True)
@@ -172,9 +142,8 @@ class EpisodeEvaluator:
         return _mean(returns)
 
 
-_NO_LIMIT = (
-    "env must have a time limit, as gym.make(..., max_episode_steps=...) sets it; this one has none"
-)
+# What policies are measured against.
+Evaluator = ExactEvaluator | EpisodeEvaluator
 
 
 def _mean(returns: FloatArray) -> ReturnEstimate:
@@ -191,16 +160,13 @@ def time_limit(env: gym.Env[Any, Any]) -> int | None:
     limits = [limit._max_episode_steps for limit in time_limits(env)]
     if limits:
         return int(min(limits))
-    spec = env.spec
-    if spec is None:
+    if env.spec is None:
         return None
-    registered = spec.max_episode_steps
-    if registered is not None and registered > 0:
-        return int(registered)
-    return presets_time_limit(spec.id)
+    registered = env.spec.max_episode_steps or 0
+    return registered if registered > 0 else presets_time_limit(env.spec.id)
 
 
-def evaluator_of(env: gym.Env[Any, Any], episodes: int = 100) -> ExactEvaluator | EpisodeEvaluator:
+def evaluator_of(env: gym.Env[Any, Any], episodes: int = 100) -> Evaluator:
     """Return what measures policies in an environment.
 
     Exact are environments that are known to sample their table (see `known_table`). Others that
@@ -241,7 +207,7 @@ def _needed_limit(env: gym.Env[Any, Any]) -> int:
     return limit
 
 
-def how_found(evaluator: ExactEvaluator | EpisodeEvaluator, estimate: ReturnEstimate) -> str:
+def how_found(evaluator: Evaluator, estimate: ReturnEstimate) -> str:
     """Return in words how a policy's return was found: a recurrent one's is never exact."""
     if isinstance(evaluator, EpisodeEvaluator) or estimate.standard_error == 0:
         return evaluator.how

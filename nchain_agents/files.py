@@ -42,11 +42,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def prepare_folder(out: Path) -> None:
-    """Make the folder, and see that files can be written there, before anything is trained.
-
-    Raises:
-        ValueError: They cannot.
-    """
+    """Make the folder, and see that files can be written there, before anything is trained."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out):

@@ -15,9 +15,6 @@ def keras_backend() -> str | None:
     """Return the backend: KERAS_BACKEND, else JAX where it is installed, else TensorFlow.
 
     None where Keras, or any backend for it, is not installed.
-
-    Raises:
-        ValueError: KERAS_BACKEND names one on which KerasDQN does not run, or that is not there.
     """
     chosen = os.environ.get("KERAS_BACKEND")
     if chosen and (chosen not in ("jax", "tensorflow") or find_spec(chosen) is None):

@@ -74,12 +74,7 @@ class ModelEnv:
 
 
 def model_env(env: gym.Env[Any, Any]) -> ModelEnv:
-    """Return an environment that was reset as a `ModelEnv`.
-
-    Raises:
-        NotKnown: It is none, or was not reset.
-        ValueError: Its table is not one.
-    """
+    """Return a `ModelEnv` of an environment that was reset; NotKnown if it was not."""
     model = ModelEnv(env)
     if getattr(env.unwrapped, "s", None) is None:
         raise NotKnown("env must have been reset")
@@ -144,9 +139,6 @@ def _refuse_changes(layer: Any, kind: type) -> None:
     """Refuse an instance whose `step` and `reset`, or what they read, are not those of `kind`.
 
     Data in the instance (`P`, `s`) is the truth itself; a function there may be anything.
-
-    Raises:
-        NotKnown: Something is not.
     """
     given: Any = type(layer)
     for name in _functions(given, kind, given.step, given.reset) & vars(layer).keys():
@@ -158,9 +150,6 @@ def _functions(given: type, kind: type, step: Any, reset: Any) -> frozenset[str]
     """Return which functions `step` and `reset` call and are, by the names in their code.
 
     A class that was changed since has another `step` or `reset`.
-
-    Raises:
-        NotKnown: One of them, or a property that they read, is not that of `kind`.
     """
     if given.__mro__[-len(kind.__mro__) :] != kind.__mro__:
         raise NotKnown(

@@ -2,7 +2,8 @@
 
 A file is an archive as `numpy.savez` writes it, uncompressed. Its array `header` holds a JSON
 object, the others what was learned. A file is not trusted: what it declares is compared with what
-it holds before anything is built from it, so that reading one takes no more than its own size.
+it holds before anything is built from it, so that reading one takes no more than its own size. What
+is missing, or not what the caller says it must be, raises a ValueError that names it.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ FORMAT = 2
 # No count in a file is larger, so that sums of two still fit in 64 bits.
 LARGEST = 2**62
 
-# What content of the wrong kind, or nested too deeply, may set off.
-_FAULTS = (ValueError, TypeError, ArithmeticError, LookupError, MemoryError, RecursionError)
+# How deep lists and objects may be nested in a header: what reads them is recursive.
+_DEPTH = 64
 # PCG64's state: two numbers of 128 bits, and half a number that may be left over
 _GENERATORS = ("PCG64", "PCG64DXSM")
 
@@ -69,7 +70,7 @@ def _plain(value: Any) -> Any:
 
 
 class Saved:
-    """What a file holds, to be taken out piece by piece, each checked.
+    """The content of a file; each part is checked when it is taken.
 
     Args:
         path: The file.
@@ -91,21 +92,13 @@ class Saved:
         return sum(array.nbytes for array in self._arrays.values())
 
     def field(self, name: str, *kinds: type) -> Any:
-        """Return a field of the header, of one of these types.
-
-        Raises:
-            ValueError: It is missing, or of another type.
-        """
+        """Return a field of the header, of one of these types."""
         if name not in self._header:
             raise ValueError(f"{name} is missing")
         return typed(name, self._header[name], *kinds)
 
     def count(self, name: str, low: int = 0, high: int = LARGEST) -> int:
-        """Return an integer of the header, at least `low` and below `high`.
-
-        Raises:
-            ValueError: It is missing, or not such a number.
-        """
+        """Return an integer of the header, at least `low` and below `high`."""
         return integer(name, self.field(name, int), low, high)
 
     def shapes(self, prefix: str) -> list[tuple[int, ...]]:
@@ -160,32 +153,20 @@ class Saved:
         return found
 
     def number(self, name: str, low: int, high: int = LARGEST) -> int:
-        """Take an array out that is one integer, at least `low` and below `high`.
-
-        Raises:
-            ValueError: It is missing, or not such a number.
-        """
+        """Take an array out that is one integer, at least `low` and below `high`."""
         return integer(name, int(self.array(name, np.int64, ())), low, high)
 
     def nothing_left(self) -> None:
-        """Check that all arrays were taken out.
-
-        Raises:
-            ValueError: Some were not.
-        """
+        """Check that all arrays were taken out."""
         if self._arrays:
             raise ValueError(f"there are arrays of unknown names: {', '.join(self._arrays)}")
 
     @contextmanager
     def blamed(self) -> Iterator[None]:
-        """Let the errors of what is done with the file's content name the file.
-
-        Raises:
-            ValueError: The content is not what it should be.
-        """
+        """Let errors that the content causes name the file."""
         try:
             yield
-        except _FAULTS as error:
+        except (ValueError, TypeError, ArithmeticError, LookupError, MemoryError) as error:
             raise ValueError(
                 f"{self.path} cannot be loaded: {str(error) or repr(error)}"
             ) from error
@@ -202,6 +183,7 @@ def read(path: str | os.PathLike[str]) -> Saved:
     try:
         members = _members(content)
         header = json.loads(_array(members.pop("header"), "U").item())
+        _check_depth(header, _DEPTH)
         form = integer("format", typed("header", header, dict).get("format"), 0)
         arrays = {name: _array(member) for name, member in members.items() if form == FORMAT}
     except Exception as error:  # whatever a damaged archive sets off in zipfile, json and NumPy
@@ -211,12 +193,16 @@ def read(path: str | os.PathLike[str]) -> Saved:
     return Saved(path, header, arrays)
 
 
-def typed(name: str, value: Any, *kinds: type) -> Any:
-    """Return a value that JSON gave if it is of one of these types; True and False are no int.
+def _check_depth(value: Any, allowed: int) -> None:
+    if isinstance(value, dict | list):
+        if allowed == 0:
+            raise ValueError(f"the header is nested more than {_DEPTH} deep")
+        for part in value.values() if isinstance(value, dict) else value:
+            _check_depth(part, allowed - 1)
 
-    Raises:
-        ValueError: It is not.
-    """
+
+def typed(name: str, value: Any, *kinds: type) -> Any:
+    """Return a value that JSON gave if it is of one of these types; True and False are no int."""
     if type(value) not in kinds:
         known = " or ".join(kind.__name__ for kind in kinds)
         raise ValueError(f"{name} must be of type {known}, got {str(value)[:80]}")
@@ -224,11 +210,7 @@ def typed(name: str, value: Any, *kinds: type) -> Any:
 
 
 def bounded(name: str, value: Any) -> Any:
-    """Return a value that JSON gave if no integer in it is beyond 64 bits.
-
-    Raises:
-        ValueError: One is.
-    """
+    """Return a value that JSON gave if no integer in it is beyond 64 bits."""
     if isinstance(value, dict | list):
         for part in value.values() if isinstance(value, dict) else value:
             bounded(name, part)
@@ -238,11 +220,7 @@ def bounded(name: str, value: Any) -> Any:
 
 
 def generator_state(name: str, rng: np.random.Generator) -> dict[str, Any]:
-    """Return the state of a generator as JSON can say it.
-
-    Raises:
-        ValueError: It is not one as NumPy's `default_rng` makes them.
-    """
+    """Return the state of a generator of NumPy's `default_rng`, ready for JSON."""
     state: Any = rng.bit_generator.state
     if state["bit_generator"] not in _GENERATORS:
         raise ValueError(
@@ -253,11 +231,7 @@ def generator_state(name: str, rng: np.random.Generator) -> dict[str, Any]:
 
 
 def set_generator(name: str, rng: np.random.Generator, state: Any) -> None:
-    """Give a generator the state that `generator_state` gave of another.
-
-    Raises:
-        ValueError: It is no such state.
-    """
+    """Set the state of a generator to what `generator_state` returned."""
     own = generator_state(name, rng)
     typed(name, state, dict)
     if set(state) != set(own) or state["bit_generator"] != own["bit_generator"]:
@@ -273,11 +247,7 @@ def set_generator(name: str, rng: np.random.Generator, state: Any) -> None:
 
 
 def _members(content: bytes) -> dict[str, bytes]:
-    """Return what an archive holds by its names, `.npy` left off.
-
-    Raises:
-        ValueError: A member is compressed or encrypted, or they hold more than the file does.
-    """
+    """Return what an archive holds by its names, `.npy` left off."""
     members: dict[str, bytes] = {}
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         infos = archive.infolist()
@@ -296,11 +266,7 @@ def _members(content: bytes) -> dict[str, bytes]:
 
 
 def _array(member: bytes, kinds: str = "biuf") -> npt.NDArray[Any]:
-    """Return the array of a `.npy` member, which must be of one of these kinds.
-
-    Raises:
-        ValueError: It is of another kind, or not as large as it declares.
-    """
+    """Return the array of a `.npy` member, which must be of one of these kinds."""
     file = io.BytesIO(member)
     if npy.read_magic(file) != (1, 0):
         raise ValueError("an array has another version of the format")

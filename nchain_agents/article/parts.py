@@ -53,11 +53,7 @@ class Parts:
             return None
 
     def keep(self, what: Sequence[Any], part: Any) -> None:
-        """Keep a part.
-
-        Raises:
-            OSError: It cannot be written.
-        """
+        """Keep a part."""
         if self._folder is None:
             return
         self._folder.mkdir(exist_ok=True)

@@ -85,9 +85,6 @@ class Program:
         env: An environment that samples an outcome table.
         hyperparameters: How it learns.
         learner: The networks and the optimizer.
-
-    Raises:
-        ValueError: The environment is not such a one; the message says why.
     """
 
     def __init__(
@@ -102,11 +99,7 @@ class Program:
         self.compiled_run = cache(lambda stop: backend().jit(partial(self.run, stop=stop)))
 
     def read_table(self) -> None:
-        """Read the environment's table, which may have been changed since the last training.
-
-        Raises:
-            ValueError: The environment is not known to sample it; the message says why.
-        """
+        """Read the environment's table, which may have been changed since the last training."""
         self._env = model_env(self._wrapped)
         mdp = self._env.mdp
         self._rewards = mdp.reward.ravel()

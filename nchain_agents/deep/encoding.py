@@ -17,9 +17,6 @@ class Encoding:
 
     Args:
         space: Discrete, MultiDiscrete, or a Box of any shape, flattened.
-
-    Raises:
-        ValueError: The space is none of these.
     """
 
     def __init__(self, space: gym.Space[Any]) -> None:
@@ -55,11 +52,7 @@ class Encoding:
         return columns[0] if len(columns) == 1 else ops.concatenate(columns, axis=1)
 
     def checked_rows(self, observations: npt.ArrayLike) -> tuple[Float32Array, bool]:
-        """Return one observation or a batch as rows, and whether it was one.
-
-        Raises:
-            ValueError: They are not in the space.
-        """
+        """Return one observation or a batch as rows, and whether it was one."""
         given = np.asarray(observations)
         shape = self.space.shape or ()
         single = given.shape == shape

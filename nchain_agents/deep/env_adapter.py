@@ -60,9 +60,6 @@ class VectorEnvs:
 
     Args:
         env: The environment.
-
-    Raises:
-        ValueError: Its metadata do not say in which mode it is.
     """
 
     def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:

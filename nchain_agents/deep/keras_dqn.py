@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
+from gymnasium.vector import VectorEnv
 
 from nchain_agents.agent import Agent, Env
-from nchain_agents.deep.backend import backend, learner
+from nchain_agents.deep.backend import backend
 from nchain_agents.deep.env_adapter import SingleEnv, adapted
 from nchain_agents.deep.hyperparameters import (
     NAMES,
-    Arguments,
     Hyperparameters,
     documented,
-    taking,
+    with_hyperparameters,
 )
 from nchain_agents.deep.replay import Replay
 from nchain_agents.deep.stepped import epsilon_greedy, learn_stepped
@@ -51,6 +51,15 @@ class KerasDQN(Agent, _Attributes):
     With buffer_size, batch_size, train_freq and target_update_interval 1, learning_starts 0, loss
     "mse" and a max_grad_norm that is never reached it is the online rule of the NChain tutorial.
 
+    Args:
+        env: An environment with discrete actions, the id of one, or a vector environment in any
+            autoreset mode, whose environments' steps are all counted.
+        **hyperparameters
+        model: A Keras model to learn with, in place of the one that net_arch and activation
+            describe. It must give one value an action.
+        optimizer: A Keras optimizer to learn with, in place of Adam with learning_rate.
+        seed: Makes everything that follows repeatable.
+
     Raises:
         ModuleNotFoundError: Keras or its backend is not installed.
         ValueError: A space is not supported, or a parameter is outside its range.
@@ -65,55 +74,46 @@ class KerasDQN(Agent, _Attributes):
     _observation = _in_training_state("observation")
     _end = _in_training_state("end")
 
-    @taking(Arguments)
-    def __init__(self, arguments: Arguments) -> None:
+    def __init__(
+        self,
+        env: Env | str | VectorEnv[Any, Any, Any],
+        *,
+        model: Any = None,
+        optimizer: Any = None,
+        seed: int | None = None,
+        **hyperparameters: Any,
+    ) -> None:
         backend()
-        self._hyperparameters = hyperparameters = arguments.hyperparameters
+        self._hyperparameters = given = Hyperparameters(**hyperparameters)
         self._program: Any = None
         self.training_state = state = TrainingState()
-        super().__init__(arguments.env, gamma=arguments.gamma, seed=arguments.seed)  # type: ignore[arg-type]
+        super().__init__(env, gamma=given.gamma, seed=seed)  # type: ignore[arg-type]
         self._adapter = adapter = adapted(self.env)
         num_envs, encoding = adapter.num_envs, adapter.encoding
-        hyperparameters.check_fits(encoding.width, encoding.inputs, adapter.num_actions, num_envs)
-        state.epsilon = hyperparameters.exploration_initial_eps
+        given.check_fits(encoding.width, encoding.inputs, adapter.num_actions, num_envs)
+        state.epsilon = given.exploration_initial_eps
         state.replay = Replay(
-            hyperparameters.buffer_size,
-            encoding.width,
-            num_envs,
-            hyperparameters.gamma,
-            hyperparameters.n_steps,
+            given.buffer_size, encoding.width, num_envs, given.gamma, given.n_steps
         )
         state.returns = np.zeros(num_envs)
         self._saves_replay = True
 
         import keras
 
-        from nchain_agents.deep.adam import Adam
-        from nchain_agents.deep.networks import checked_model, multilayer_perceptron
+        from nchain_agents.deep import networks
 
-        model, optimizer = arguments.model, arguments.optimizer
         # whether there are a model and an optimizer that the hyperparameters do not describe
         self._own = model is not None, optimizer is not None
         if model is None:
-            activation = hyperparameters.activation
-            try:
-                keras.activations.get(activation)
-            except ValueError:
-                raise ValueError(
-                    f"activation must be a name that Keras knows, got {activation!r}"
-                ) from None
             weight_seed = int(self.np_random.integers(2**31))
-            net_arch = list(hyperparameters.net_arch)
-            model = multilayer_perceptron(
-                encoding.inputs, net_arch, activation, adapter.num_actions, weight_seed
-            )
+            model = networks.default_model(given, encoding.inputs, adapter.num_actions, weight_seed)
         else:
-            model = checked_model(model, encoding.inputs, adapter.num_actions)
+            model = networks.checked_model(model, encoding.inputs, adapter.num_actions)
         if optimizer is None:
-            optimizer = Adam(hyperparameters.learning_rate, epsilon=1e-8)  # torch's default
+            optimizer = networks.default_optimizer(given)
         elif not isinstance(optimizer, keras.optimizers.Optimizer):
             raise ValueError(f"optimizer must be a Keras optimizer, got {optimizer!r}")
-        state.learner = learner(model, optimizer, encoding, hyperparameters)
+        state.learner = backend().Learner(model, optimizer, encoding, given)
 
     @property
     def hyperparameters(self) -> Hyperparameters:
@@ -217,11 +217,7 @@ class KerasDQN(Agent, _Attributes):
             )
 
     def _compiled_program(self, compiled: bool | str) -> Any:
-        """The training loop as one program; None where it is stepped.
-
-        Raises:
-            ValueError: `compiled` is True, and it must be stepped.
-        """
+        """The training loop as one program; None where it is stepped."""
         if compiled is False:
             return None
         try:
@@ -365,4 +361,5 @@ def _hyperparameter(name: str) -> property:
 
 for _name in NAMES:
     setattr(KerasDQN, _name, _hyperparameter(_name))
+vars(KerasDQN.__init__)["__signature__"] = with_hyperparameters(KerasDQN.__init__)
 KerasDQN.__doc__ = documented(KerasDQN.__doc__)

@@ -3,15 +3,36 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
+from nchain_agents.deep.adam import Adam
+from nchain_agents.deep.hyperparameters import Hyperparameters
+
+
+def default_model(hyperparameters: Hyperparameters, inputs: int, actions: int, seed: int) -> Any:
+    """Return the network that net_arch and activation describe."""
+    activation = hyperparameters.activation
+    try:
+        keras.activations.get(activation)
+    except ValueError:
+        raise ValueError(
+            f"activation must be a name that Keras knows, got {activation!r}"
+        ) from None
+    return multilayer_perceptron(inputs, hyperparameters.net_arch, activation, actions, seed)
+
+
+def default_optimizer(hyperparameters: Hyperparameters) -> Any:
+    """Return the optimizer that learning_rate describes; its epsilon is torch's default."""
+    return Adam(hyperparameters.learning_rate, epsilon=1e-8)
+
 
 def multilayer_perceptron(
-    inputs: int, net_arch: list[int], activation: str, actions: int, seed: int
+    inputs: int, net_arch: Sequence[int], activation: str, actions: int, seed: int
 ) -> Any:
     """Return a network whose initial weights depend on nothing but the seed.
 
@@ -39,11 +60,7 @@ def multilayer_perceptron(
 
 
 def checked_model(model: Any, inputs: int, actions: int) -> Any:
-    """Return a user's model, built.
-
-    Raises:
-        ValueError: It is no Keras model, or does not fit the environment's spaces.
-    """
+    """Return a user's model, built."""
     if not isinstance(model, keras.Model):
         raise ValueError(f"model must be a Keras model, got {model!r}")
     if not model.built:

@@ -29,9 +29,6 @@ def learn_stepped(
     """Learn until `num_timesteps` is `until`, or `on_episode` after an episode returns False.
 
     `progress` is told of each episode.
-
-    Raises:
-        ValueError: A reward or an observation is NaN or infinite.
     """
     schedule = hyperparameters.schedule
     rows = env.encoding.rows(state.observation, env.num_envs)

@@ -15,11 +15,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from nchain_agents.deep.adam import Adam
-from nchain_agents.deep.backend import learner
+from nchain_agents.deep.backend import backend
 from nchain_agents.deep.env_adapter import EnvAdapter, adapted
 from nchain_agents.deep.hyperparameters import Hyperparameters
-from nchain_agents.deep.networks import arrays_of, multilayer_perceptron
+from nchain_agents.deep.networks import arrays_of, default_model, default_optimizer
 from nchain_agents.deep.training_state import TrainingState
 from nchain_agents.storage import LARGEST, Arrays, Saved, typed
 from nchain_env.checks import integer
@@ -72,12 +71,7 @@ def arrays_of_training(state: TrainingState, replay_buffer: bool) -> Arrays:
 
 
 def saved_models(saved: Saved, env: Any, net_arch: Any) -> dict[str, Any]:
-    """Return the model and the optimizer to make an agent with, None where ours will do.
-
-    Raises:
-        ValueError: The networks in the file are not those that it describes, or do not fit the
-            environment; nothing was made yet.
-    """
+    """Return the model and the optimizer to make an agent with, None where ours will do."""
     network = saved.field("network", dict, type(None))
     optimizer = saved.field("optimizer", dict, type(None))
     adapter = adapted(env)
@@ -92,11 +86,7 @@ def saved_models(saved: Saved, env: Any, net_arch: Any) -> dict[str, Any]:
 
 
 def restore(state: TrainingState, saved: Saved, num_actions: int) -> None:
-    """Give a new training what `arrays_of_training` gave of another.
-
-    Raises:
-        ValueError: Something is missing, does not fit, or is not what it should be.
-    """
+    """Give a new training what `arrays_of_training` gave of another."""
     state.calls = saved.number("calls", 0)
     state.epsilon = float(saved.array("epsilon", np.float64, (), 0, 1))
     returns = saved.array("returns", np.float64, (None,))
@@ -157,21 +147,15 @@ def rebuild(
     """Give a training the learner that `described` gave of another."""
     network, optimizer = models["network"], models["optimizer"]
     if network is None:
-        network = multilayer_perceptron(
-            env.encoding.inputs,
-            list(hyperparameters.net_arch),
-            hyperparameters.activation,
-            env.num_actions,
-            0,
-        )
+        network = default_model(hyperparameters, env.encoding.inputs, env.num_actions, 0)
     else:
         # what is copied or unpickled is trusted
         network = keras.saving.deserialize_keras_object(network, safe_mode=False)
     if optimizer is None:
-        optimizer = Adam(hyperparameters.learning_rate, epsilon=1e-8)
+        optimizer = default_optimizer(hyperparameters)
     else:
         optimizer = keras.optimizers.deserialize(optimizer)
-    state.learner = learner(network, optimizer, env.encoding, hyperparameters)
+    state.learner = backend().Learner(network, optimizer, env.encoding, hyperparameters)
     for name, variables in variables_of(state).items():
         for variable, array in zip(variables, models["arrays"][name], strict=True):
             variable.assign(array)
@@ -234,11 +218,7 @@ def _optimizer(config: dict[str, Any] | None) -> Any:
 
 
 def _trusting(what: str, build: Callable[[], Any]) -> Any:
-    """Let Keras build what a file describes.
-
-    Raises:
-        ValueError: It cannot, or this version of Keras would run code that the file names.
-    """
+    """Let Keras build what a file describes."""
     version = tuple(int(number) for number in keras.__version__.split(".")[:3] if number.isdigit())
     if version < SAFE_KERAS:
         needed = ".".join(str(number) for number in SAFE_KERAS)

@@ -14,11 +14,7 @@ from nchain_agents.tabular.loop import Act, Update, run
 
 @cache
 def compiled(act: Act, update: Update) -> Callable[..., int]:
-    """Return `run` with an agent's rules as machine code, kept on disk for later processes.
-
-    Raises:
-        ModuleNotFoundError: Numba is not installed.
-    """
+    """Return `run` with an agent's rules as machine code, kept on disk for later processes."""
     machine_code: Callable[..., int] = compile_with_callees(run, {"act": act, "update": update})[0]
     return machine_code
 
