@@ -34,13 +34,10 @@ Track = Callable[[str, int], Advance]
 # The runs of each version of an experiment, in the order of their seeds.
 Runs = dict[str, tuple[networks.Run, ...]]
 
-# The steps of CartPole's first three versions; the others take their preset's.
-_CARTPOLE_STEPS = 20_000
-
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is done; by default what the articles do.
+    """How long and how many the trainings are; by default as in the articles.
 
     Args:
         rounds: The rounds of the tournament.
@@ -73,11 +70,11 @@ class Scale:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """All that came of it.
+    """The results of all experiments.
 
     Args:
-        scale: How much was done.
-        seed: What it was repeatable with.
+        scale: How long the trainings were.
+        seed: The seed of everything random.
         backend: Keras's backend; None where the networks were left out.
         tournaments: By the version of the learners.
         time_limit: Tables with and without bootstrapping through it.
@@ -166,34 +163,33 @@ def reproduce(
 
 def _tasks(scale: Scale, seed: int) -> list[_Task]:
     def seeds(experiment: int, number: int) -> list[int]:
-        drawn: list[int] = (
-            np.random.SeedSequence([seed, experiment]).generate_state(number).tolist()
-        )
-        return drawn
+        drawn = np.random.SeedSequence([seed, experiment]).generate_state(number)
+        return [int(one) for one in drawn]
 
     def steps(whole: int) -> int:
         return max(int(whole * scale.step_fraction), 100)
 
-    tasks = []
-    for s in seeds(2, scale.seeds):
-        episodes, others = scale.network_episodes, steps(20_000)
-        for version, function, arguments, length in (
-            ("as written", networks.chain_as_written, (s, episodes), episodes * published.STEPS),
-            (networks.CARTPOLE[3], networks.chain_corrected, (s, others), others),
-        ):
-            tasks.append(_Task("chain", version, length, function, arguments))
-    for s in seeds(3, scale.cartpole_seeds):
-        for i, version in enumerate(networks.CARTPOLE):
-            length = steps(_CARTPOLE_STEPS if i < 3 else problem("cartpole").steps)
-            tasks.append(
-                _Task("cartpole", version, length, networks.cartpole, (s, version, length))
-            )
-    for s in seeds(4, scale.grid_world_seeds):
-        for version in networks.GRID_WORLD:
-            length = steps(problem("gridworld").steps)
-            tasks.append(
-                _Task("grid world", version, length, networks.grid_world, (s, version, length))
-            )
+    episodes, short, grid = scale.network_episodes, steps(20_000), steps(problem("gridworld").steps)
+    cartpole = [short] * 3 + [steps(problem("cartpole").steps)] * 2
+    chain = (
+        ("as written", networks.chain_as_written, episodes, episodes * published.STEPS),
+        (networks.CARTPOLE[3], networks.chain_corrected, short, short),
+    )
+    tasks = [
+        _Task("chain", version, length, function, (s, argument))
+        for s in seeds(2, scale.seeds)
+        for version, function, argument, length in chain
+    ]
+    tasks += [
+        _Task("cartpole", version, length, networks.cartpole, (s, version, length))
+        for s in seeds(3, scale.cartpole_seeds)
+        for version, length in zip(networks.CARTPOLE, cartpole, strict=True)
+    ]
+    tasks += [
+        _Task("grid world", version, grid, networks.grid_world, (s, version, grid))
+        for s in seeds(4, scale.grid_world_seeds)
+        for version in networks.GRID_WORLD
+    ]
     return tasks
 
 
