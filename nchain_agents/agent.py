@@ -1,4 +1,4 @@
-"""What every agent can do: learn, predict, save and load, in stable-baselines3's spelling."""
+"""`Agent`: learn, predict, save and load, with stable-baselines3's names."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from nchain_env.mdp import FloatArray
 Env = gym.Env[Any, Any]
 Callback = Callable[["Agent"], bool | None]
 
-# Larger arguments of an environment in a file must be shown to be needed.
+# A larger argument of an environment in a file must not exceed the size of the file's arrays.
 _LARGE = 2**20
 
 
@@ -86,10 +86,7 @@ class Agent(ABC):
             self._leave_episode()
 
     def _leave_episode(self) -> None:
-        """Begin a new episode when learning goes on; with a new seed, not the first again.
-
-        The return so far is not that of an episode, and does not count.
-        """
+        """Begin a new episode, with a new seed, when learning goes on; this one does not count."""
         self._observation = None
         self._episode_return = 0.0
         seeds = np.random.SeedSequence([self._env_seed, self.num_timesteps])
@@ -163,22 +160,11 @@ class Agent(ABC):
     def _train(
         self, until: int, on_episode: Callable[[], bool] | None, progress: Callable[[], None]
     ) -> None:
-        """Learn until `num_timesteps` is `until`, or `on_episode` after an episode says False.
+        """Learn until `num_timesteps` is `until`, or `on_episode` returns False after an episode.
 
         It also returns after a step, or a chunk of compiled steps, when `interrupts.requested()`.
-        `progress` is to be told when that costs nothing: a compiled loop would stop for it.
-        Schedules go on to `_end`, which may be later.
+        `progress` is called after episodes, or chunks. Schedules end at `_end`, which may be later.
         """
-
-    def _count_step(self, reward: float, next_observation: Any, over: bool) -> None:
-        """Take note of a step, and begin a new episode where one is over."""
-        self.num_timesteps += 1
-        self._episode_return += reward
-        self._observation = next_observation
-        if over:
-            self.episode_returns.append(self._episode_return)
-            self._episode_return = 0.0
-            self._observation, _ = self.env.reset()
 
     def predict(
         self,
@@ -233,7 +219,7 @@ class Agent(ABC):
 
     @abstractmethod
     def _restore(self, saved: storage.Saved) -> None:
-        """Take back what `_arrays` gave."""
+        """Restore what `_arrays` returned."""
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the agent to one file, without pickle.
@@ -252,7 +238,7 @@ class Agent(ABC):
         storage.write(path, self._header(), {**self._arrays(), **returns})
 
     def _header(self) -> dict[str, Any]:
-        """Return what there is to say beside `_arrays`."""
+        """Return what is saved beside `_arrays`, ready for JSON."""
         return {
             "class": type(self).__name__,
             "env": _recipe(self.env),
@@ -265,7 +251,7 @@ class Agent(ABC):
         }
 
     def _place(self) -> dict[str, Any] | None:
-        """Where the agent is in an episode; None between episodes, {} where it cannot be said."""
+        """The state within an episode; None between episodes, {} where it is not known."""
         if self._observation is None:
             return None
         try:
@@ -386,7 +372,7 @@ def load(path: str | os.PathLike[str], env: Env | str | None = None) -> Agent:
 
 
 def _recipe(env: Env) -> dict[str, Any] | None:
-    """How to make an environment like this one, None where an id and JSON do not say it all."""
+    """Return how to make such an environment, None where its id and JSON do not suffice."""
     spec = env.spec
     if spec is None or spec.additional_wrappers or isinstance(env, gym.vector.VectorEnv):
         return None
@@ -399,11 +385,9 @@ def _recipe(env: Env) -> dict[str, Any] | None:
 
 
 def _make(recipe: dict[str, Any] | None, size: int) -> Env:
-    """Make the environment that a file names, if it is registered: no file names code to run.
+    """Make the environment of a `_recipe`, if it is registered: a file names no code to run.
 
-    Args:
-        recipe: What `_recipe` gave.
-        size: How many bytes of arrays the file holds.
+    The file's arrays have `size` bytes.
     """
     if recipe is None:
         raise ValueError("env must be given: the file does not say how to make it")

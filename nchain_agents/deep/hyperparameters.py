@@ -1,6 +1,6 @@
-"""The hyperparameters of KerasDQN: name, default, range and meaning, each stated once.
+"""The hyperparameters of KerasDQN: name, default, range and meaning of each, stated once.
 
-The constructor's arguments, their documentation and what a file holds follow from the fields here.
+The constructor's arguments, their documentation and the contents of a file derive from the fields.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _hyperparameter(default: Any, doc: str, check: Check) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Hyperparameters:
-    """The hyperparameters of `KerasDQN`, which says what each means, checked.
+    """The hyperparameters of `KerasDQN`, checked; they are documented there.
 
     Raises:
         ValueError: One is outside its range.
@@ -148,23 +148,18 @@ class Hyperparameters:
         return (calls % self.train_freq == 0) & (steps > self.learning_starts)
 
     def combined_tau(self, calls: Any, num_envs: int) -> Any:
-        """Return the share of the network that goes into the target network before learning.
+        """Return tau of all updates of the target network since the last time, as one.
 
-        The target network is updated every so many calls, but only read when the network learns,
-        and does so before it. So the updates since the last time are made now, as one.
+        The target network is only read when the network learns, so it is updated just before.
         """
         interval = max(self.target_update_interval // num_envs, 1)
         updates = calls // interval - (calls - self.train_freq) // interval
         return 1.0 - (1.0 - self.tau) ** updates
 
     def check_fits(self, width: int, inputs: int, actions: int, num_envs: int) -> None:
-        """Refuse what memory cannot hold: the replay buffer, the networks, what a batch needs.
+        """Refuse, by its name, a parameter that needs more memory than there is.
 
-        Args:
-            width: The numbers in an observation.
-            inputs: The numbers that a network takes for it.
-            actions: The number of actions.
-            num_envs: The number of environments.
+        An observation has `width` numbers, and the network takes `inputs` numbers for it.
         """
         number, row = 4, 4 * (2 * width + 4)
         widths = [inputs, *self.net_arch, actions]

@@ -311,13 +311,7 @@ def learn_together(
 ) -> None:
     """Let agents learn at the same time, vectorised over them by JAX; see `learn_many`.
 
-    Args:
-        agents: At least one.
-        total_timesteps: The number of environment steps of each.
-        show: Told the number of steps of all, and the last return of the first agent.
-
-    Raises:
-        ValueError: An agent cannot be compiled, or the agents differ.
+    `show` is called with the number of steps of all agents, and the last return of the first one.
     """
     import keras
 

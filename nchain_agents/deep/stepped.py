@@ -28,7 +28,7 @@ def learn_stepped(
 ) -> None:
     """Learn until `num_timesteps` is `until`, or `on_episode` after an episode returns False.
 
-    `progress` is told of each episode.
+    `progress` is called after each episode.
     """
     schedule = hyperparameters.schedule
     rows = env.encoding.rows(state.observation, env.num_envs)
@@ -76,7 +76,7 @@ def epsilon_greedy(uniform: FloatArray, epsilon: float, greedy: Any, num_actions
 
 
 def _count(state: TrainingState, step: Step) -> None:
-    """Take note of a step."""
+    """Check and count a step."""
     rewards = step.rewards
     _check(state, rewards, "reward", LARGEST_REWARD)
     _check(state, step.next_observations, "observation")

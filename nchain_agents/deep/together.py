@@ -21,18 +21,10 @@ def learn_together(
     until: int,
     progress: Callable[[], None],
 ) -> None:
-    """Learn until the `num_timesteps` of each is `until`.
+    """Learn until the `num_timesteps` of each state is `until`.
 
-    `progress` is told of each call of the program.
-
-    Args:
-        programs: Training loops that differ in nothing but what is in their tables.
-        states: Where each training stands: all after the same number of steps.
-        until: The number of steps.
-        progress: Called now and then.
-
-    Raises:
-        ValueError: The tables are of different shapes.
+    The programs differ only in the contents of their tables, and the states have taken the same
+    number of steps. `progress` is called after each call of the program.
     """
     if len({program.table.next_state.shape for program in programs}) > 1:
         raise ValueError("agents must have environments with tables of the same shape")

@@ -1,4 +1,4 @@
-"""What the table learners share: a table over discrete observations and actions, and two loops."""
+"""`TableAgent`: a table over discrete observations and actions, learned stepped or compiled."""
 
 from __future__ import annotations
 
@@ -24,11 +24,10 @@ from nchain_env.mdp import LARGEST_REWARD, FloatArray
 
 Compiled = bool | Literal["auto"]
 
-# What rewards may add up to: less than the largest number, because differences and means are taken.
+# The largest sum of rewards: less than the largest float, because differences and means are taken.
 _LARGEST_SUM = 1e307
 
-# Between two looks at the keyboard and the progress bar, the compiled loop ends at most so many
-# episodes.
+# The largest number of episodes in one call of the compiled loop.
 _CHUNK_EPISODES = 100_000
 
 
@@ -88,7 +87,7 @@ class TableAgent(Agent):
         self._pace = Pace(1000)
 
     def _checked(self, model: ModelEnv) -> ModelEnv:
-        """Refuse a table that is not that of the spaces: compiled code does not look."""
+        """Refuse a table of another shape or of too large rewards: compiled code checks nothing."""
         states, actions = model.mdp.num_states, model.mdp.num_actions
         if (states, actions) != self._shape:
             raise ValueError(f"env must have {self._shape} states and actions in its model, too")
@@ -101,7 +100,7 @@ class TableAgent(Agent):
 
     @property
     def _largest_reward(self) -> float:
-        """What can be paid in each step of the training without an infinite sum."""
+        """The largest reward whose sum over the training is finite."""
         return min(LARGEST_REWARD, _LARGEST_SUM / self._end)
 
     @staticmethod
@@ -159,7 +158,7 @@ class TableAgent(Agent):
             self._train_compiled(until, on_episode, progress, model)
 
     def _model(self) -> ModelEnv | None:
-        """Return what the compiled loop learns on, None where the environment is stepped."""
+        """Return the environment for the compiled loop, None where it must be stepped."""
         if self.compiled is False or find_spec("numba") is None:
             return None
         try:
@@ -189,9 +188,13 @@ class TableAgent(Agent):
                 state, action, float(reward), int(next_state), terminated, truncated
             )
             update(tables, settings, transition, epsilon, rng)
-            over = terminated or truncated
-            self._count_step(float(reward), next_state, over)
-            if over:
+            self.num_timesteps += 1
+            self._episode_return += float(reward)
+            self._observation = next_state
+            if terminated or truncated:
+                self.episode_returns.append(self._episode_return)
+                self._episode_return = 0.0
+                self._observation, _ = self.env.reset()
                 progress()
                 if on_episode is not None and not on_episode():
                     return
@@ -250,7 +253,7 @@ class TableAgent(Agent):
             array[...] = saved.array(name, array.dtype, array.shape, *bounds)
 
     def _bounds(self, name: str) -> tuple[int, int]:
-        """The smallest and the largest integer that a table may hold: compiled code trusts it."""
+        """The smallest and the largest integer that a saved table may hold."""
         return 0, LARGEST
 
 

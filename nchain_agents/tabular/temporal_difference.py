@@ -1,4 +1,4 @@
-"""What the temporal-difference learners share: their parameters and their step size."""
+"""The hyperparameters and the update that the temporal-difference learners share."""
 
 from __future__ import annotations
 
@@ -45,15 +45,7 @@ def step_size(settings: Settings, visits: IntArray, state: int, action: int) -> 
 def move(
     q: FloatArray, visits: IntArray, settings: Settings, transition: Transition, bootstrap: float
 ) -> None:
-    """Move a table by the temporal difference: Q(S, A) <- Q(S, A) + alpha [target - Q(S, A)].
-
-    Args:
-        q: (S, A) the table.
-        visits: (S, A) its visits.
-        settings: The numbers that the rules are told.
-        transition: The step.
-        bootstrap: The value of the next state. The target is the reward plus gamma times this.
-    """
+    """Q(S, A) <- Q(S, A) + alpha [R + gamma bootstrap - Q(S, A)], with the step size's visits."""
     state, action = transition.state, transition.action
     alpha = step_size(settings, visits, state, action)
     q[state, action] += alpha * (transition.reward + settings.gamma * bootstrap - q[state, action])
