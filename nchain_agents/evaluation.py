@@ -38,20 +38,12 @@ class ReturnEstimate(NamedTuple):
 
 @dataclass(frozen=True)
 class ExactEvaluator:
-    """Measures by the outcome table, without simulation.
-
-    Args:
-        mdp: The process.
-        horizon: The number of steps after which an episode is cut off.
-        episodes: How many are played, on the table, by a recurrent model.
-        checked: How many steps of the environment were found to agree with the table; 0: it is
-            known to sample it.
-    """
+    """Computes expected returns from the outcome table, without simulation."""
 
     mdp: TabularMDP
-    horizon: int
-    episodes: int = 100
-    checked: int = 0
+    horizon: int  # the number of steps after which an episode is cut off
+    episodes: int = 100  # that a recurrent model plays, on the table
+    checked: int = 0  # steps of the environment that agreed with the table; 0: it is known
 
     @property
     def how(self) -> str:
@@ -76,10 +68,9 @@ class ExactEvaluator:
         return policy_return(self.mdp, policy, self.horizon)
 
     def evaluate(self, model: Model) -> ReturnEstimate:
-        """Return what a model's deterministic policy is worth, exactly unless it is recurrent.
+        """Return the expected return of a model's deterministic policy.
 
-        A recurrent model (one whose `predict` returns a state) has no table of actions, so it plays
-        episodes on the outcome table.
+        A recurrent model, one whose `predict` returns a state, plays episodes on the table.
         """
         policy = greedy_policy(model, self.mdp.num_states)
         if policy is not None:
@@ -89,19 +80,12 @@ class ExactEvaluator:
 
 @dataclass(frozen=True)
 class EpisodeEvaluator:
-    """Measures by playing episodes, always the same ones for the same policy.
+    """Estimates expected returns by playing episodes, the same ones for the same policy."""
 
-    Args:
-        env: The environment, which is reset. Its time limit is that of `time_limit`.
-        episodes: How many are played, at least 2.
-        seed: Seeds the episodes.
-        reason: Why they are played.
-    """
-
-    env: gym.Env[Any, Any]
-    episodes: int
+    env: gym.Env[Any, Any]  # its time limit is that of `time_limit`
+    episodes: int  # at least 2
     seed: int = 0
-    reason: str = _NO_MODEL
+    reason: str = _NO_MODEL  # why there is no exact answer
 
     @property
     def how(self) -> str:
@@ -122,7 +106,7 @@ class EpisodeEvaluator:
         return self._play(lambda observation, first: space.sample()).mean
 
     def evaluate(self, model: Model) -> ReturnEstimate:
-        """Return what a model's deterministic policy is worth, with a standard error."""
+        """Return the mean return of a model's deterministic policy, with its standard error."""
         return self._play(player(model, isinstance(self.env.action_space, gym.spaces.Discrete)))
 
     def _play(self, act: Any) -> ReturnEstimate:
@@ -142,7 +126,7 @@ class EpisodeEvaluator:
         return _mean(returns)
 
 
-# What policies are measured against.
+# Both have `how`, `optimal` (the return that scores 100), `random` (0) and `evaluate`.
 Evaluator = ExactEvaluator | EpisodeEvaluator
 
 
@@ -167,7 +151,7 @@ def time_limit(env: gym.Env[Any, Any]) -> int | None:
 
 
 def evaluator_of(env: gym.Env[Any, Any], episodes: int = 100) -> Evaluator:
-    """Return what measures policies in an environment.
+    """Return an evaluator of the policies in an environment.
 
     Exact are environments that are known to sample their table (see `known_table`). Others that
     offer one (`P` and `initial_state_distrib`, as in toy-text) are exact if some thousand steps

@@ -88,12 +88,7 @@ def _runs(versions: dict[str, tuple[Run, ...]]) -> dict[str, Any]:
 
 
 def as_markdown(result: Reproduction, command: str) -> str:
-    """Return the page as Markdown; its pictures are expected beside it.
-
-    Args:
-        result: What the page reports.
-        command: The command that produced it.
-    """
+    """Return the page as Markdown, with links to pictures beside it."""
     template = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     text = package_files(__package__).joinpath("page.md.j2").read_text(encoding="utf-8")
     page = template.from_string(text).render(

@@ -67,13 +67,13 @@ def _panels(title: str, ylabel: str) -> tuple[Figure, list[Axes]]:
 
 def _dots(axes: Axes, x: Any, y: Any, colour: str, label: str) -> None:
     """Draw a dot for each of many values."""
-    style = {"markersize": 3, "alpha": 0.5, "markeredgewidth": 0}
+    style: dict[str, Any] = {"markersize": 3, "alpha": 0.5, "markeredgewidth": 0}
     axes.plot(np.ravel(x), np.ravel(y), "o", color=colour, label=label, **style)
 
 
 def _published(axes: Axes, x: Any, y: Any, label: str) -> None:
     """Draw what the article prints."""
-    style = {"color": _ARTICLE, "markersize": 7, "markeredgecolor": "white"}
+    style: dict[str, Any] = {"color": _ARTICLE, "markersize": 7, "markeredgecolor": "white"}
     axes.plot(x, y, "D", label=label, clip_on=False, zorder=5, **style)
 
 
@@ -95,7 +95,9 @@ def _tables(result: Reproduction) -> Figure:
 
 def _tournament(result: Reproduction) -> Figure:
     figure, axes = _figure("Wins in the tournament, with 95 % intervals", (7.5, 4.4))
-    played = [("the article", published.WINS, published.ROUNDS)]
+    played: list[tuple[str, tuple[int, ...], int]] = [
+        ("the article", published.WINS, published.ROUNDS)
+    ]
     played += [(f"ours, {v}", t.wins, len(t.q)) for v, t in result.tournaments.items()]
     width = 0.2
     for i, (label, wins, rounds) in enumerate(played):

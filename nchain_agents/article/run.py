@@ -37,25 +37,15 @@ Runs = dict[str, tuple[networks.Run, ...]]
 
 @dataclass(frozen=True)
 class Scale:
-    """How long and how many the trainings are; by default as in the articles.
+    """How long and how many the trainings are; by default as in the articles."""
 
-    Args:
-        rounds: The rounds of the tournament.
-        seeds: How often each network is trained on the chain.
-        grid_world_seeds: How often in the grid world.
-        cartpole_seeds: How often on CartPole.
-        network_episodes: The episodes of the tutorial's network.
-        step_fraction: The fraction of the other trainings' steps.
-        time_limits: How many pairs of tables show what the time limit does.
-    """
-
-    rounds: int = published.ROUNDS
-    seeds: int = 10
+    rounds: int = published.ROUNDS  # of the tournament
+    seeds: int = 10  # of each network on the chain
     grid_world_seeds: int = 10
     cartpole_seeds: int = 3
-    network_episodes: int = published.NETWORK_EPISODES
-    step_fraction: float = 1.0
-    time_limits: int = 3
+    network_episodes: int = published.NETWORK_EPISODES  # of the tutorial's network
+    step_fraction: float = 1.0  # of the steps of all other trainings
+    time_limits: int = 3  # pairs of tables that show the effect of the time limit
 
     @property
     def whole(self) -> bool:
@@ -70,25 +60,14 @@ class Scale:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """The results of all experiments.
-
-    Args:
-        scale: How long the trainings were.
-        seed: The seed of everything random.
-        backend: Keras's backend; None where the networks were left out.
-        tournaments: By the version of the learners.
-        time_limit: Tables with and without bootstrapping through it.
-        chain: The networks on the chain, by their version, as the next two; empty if left out.
-        cartpole: On CartPole.
-        grid_world: In the grid world.
-    """
+    """The results of all experiments."""
 
     scale: Scale
     seed: int
-    backend: str | None
-    tournaments: dict[str, Tournament]
+    backend: str | None  # Keras's; None where the networks were left out
+    tournaments: dict[str, Tournament]  # by the version of the learners
     time_limit: TimeLimit
-    chain: Runs
+    chain: Runs  # empty, as the next two, where the networks were left out
     cartpole: Runs
     grid_world: Runs
 

@@ -46,19 +46,12 @@ VERSIONS: dict[str, dict[str, Maker]] = {
 
 @dataclass(frozen=True)
 class Tournament:
-    """Rounds in which all learners were trained anew and played one game each.
+    """R rounds in which L learners were trained anew and played one greedy game each."""
 
-    Args:
-        names: The learners' names, L of them.
-        q: (R, L, S, A) the tables of R rounds.
-        rewards: (R, L) the total reward of each greedy game.
-        returns: (R, L) the expected return of each greedy policy, exactly.
-    """
-
-    names: tuple[str, ...]
-    q: FloatArray
-    rewards: FloatArray
-    returns: FloatArray
+    names: tuple[str, ...]  # (L,)
+    q: FloatArray  # (R, L, S, A)
+    rewards: FloatArray  # (R, L) the total reward of each game
+    returns: FloatArray  # (R, L) the exact expected return of each greedy policy
 
     @property
     def wins(self) -> tuple[int, ...]:
@@ -80,15 +73,9 @@ def tournament(
     jobs: int | None = None,
     advance: Advance = lambda rounds: None,
 ) -> Tournament:
-    """Train the learners anew in each round, and let each play one greedy game.
+    """Train the learners anew in each round, `jobs` at a time, and let each play one greedy game.
 
-    Args:
-        makers: The learners by name; each is made with a seed of its own.
-        rounds: How many rounds.
-        episodes: How many episodes each is trained for.
-        seed: Makes it repeatable.
-        jobs: How many learn at a time; None: as many as there are cores.
-        advance: Called with the number of rounds done since the last call.
+    `advance` is called with the number of rounds done since the last call.
     """
     seeds = np.random.SeedSequence(seed).generate_state(rounds * len(makers) + 1).tolist()
     game_seed = seeds.pop()
@@ -168,19 +155,12 @@ def exact_table(name: str) -> FloatArray:
 
 @dataclass(frozen=True)
 class TimeLimit:
-    """Tables learned with and without bootstrapping at the time limit.
+    """R pairs of tables learned with and without bootstrapping at the time limit."""
 
-    Args:
-        bootstrapped: (R, S, A) the tables learned with it.
-        terminated: (R, S, A) those learned as if the truncated steps were terminal.
-        exact_bootstrapped: (S, A) the optimal values.
-        exact_terminated: (S, A) the optimal values if each step in a thousand were the last.
-    """
-
-    bootstrapped: FloatArray
-    terminated: FloatArray
-    exact_bootstrapped: FloatArray
-    exact_terminated: FloatArray
+    bootstrapped: FloatArray  # (R, S, A)
+    terminated: FloatArray  # (R, S, A) learned as if truncated steps were terminal
+    exact_bootstrapped: FloatArray  # (S, A) the optimal values
+    exact_terminated: FloatArray  # (S, A) the same if a step in a thousand were the last
 
 
 def time_limit(

@@ -16,7 +16,7 @@ from nchain_agents.model_env import known_table
 from nchain_agents.storage import Saved
 from nchain_agents.tabular.loop import Settings, Transition
 from nchain_agents.tabular.table_agent import Compiled, TableAgent
-from nchain_env.checks import integer, real
+from nchain_env.checks import instance, integer, real
 from nchain_env.mdp import BoolArray, FloatArray, IntArray, TabularMDP
 from nchain_env.planning import policy_iteration
 
@@ -111,9 +111,9 @@ class PosteriorSampling(TableAgent):
         self.resample_every = (
             horizon if resample_every is None else integer("resample_every", resample_every, 1)
         )
-        if not isinstance(rewards, str) or rewards not in ("learned", "known"):
+        self.rewards: str = instance("rewards", rewards, str, "'learned' or 'known'")
+        if rewards not in ("learned", "known"):
             raise ValueError(f"rewards must be 'learned' or 'known', got {rewards!r}")
-        self.rewards = rewards
         self._known = self._known_rewards() if rewards == "known" else None
         states, actions = self._shape
         self.tables = PosteriorTables(
