@@ -24,6 +24,8 @@ from nchain_env.mdp import FloatArray
 
 Env = gym.Env[Any, Any]
 Callback = Callable[["Agent"], bool | None]
+OnEpisode = Callable[[], bool] | None  # called at the end of an episode; False stops the training
+Progress = Callable[[], None]
 
 # A larger argument of an environment in a file must not exceed the size of the file's arrays.
 _LARGE = 2**20
@@ -50,7 +52,7 @@ class Agent(ABC):
         self.gamma = real("gamma", gamma, 0, 1)
         if seed is not None:
             seed = integer("seed", seed, 0)
-        # With one seed for both, exploration and slips would be the same numbers.
+        # with the same seed, both would draw the same numbers
         agent_seed, env_seed = np.random.SeedSequence(seed).generate_state(2)
         self.np_random = np.random.default_rng(agent_seed)
         self._env_seed = int(env_seed)
@@ -58,9 +60,8 @@ class Agent(ABC):
         self._observation: Any = None
         self._episode_return = 0.0
         self.num_timesteps = 0
-        self._end = 1  # of the present training, which schedules are laid over
-        # The return of every finished episode.
-        self.episode_returns = array("d")
+        self._end = 1  # the number of steps at the end of the training, for schedules
+        self.episode_returns = array("d")  # of every finished episode
 
     @property
     def env(self) -> Env:
@@ -130,19 +131,19 @@ class Agent(ABC):
                 if self.episode_returns:
                     show(self.num_timesteps - start, self.episode_returns[-1])
 
-            def on_episode() -> bool:
+            def call() -> bool:
                 nonlocal goes_on
                 goes_on = callback is None or callback(self) is not False
                 return goes_on
 
-            listens = callback is not None and interval is None
+            on_episode = None if callback is None or interval is not None else call
             while self.num_timesteps < end and goes_on:
                 until = end
                 if interval is not None:
                     until = min(end, (self.num_timesteps // interval + 1) * interval)
-                self._train(until, on_episode if listens else None, progress)
-                if callback is not None and interval is not None and self.num_timesteps >= until:
-                    goes_on = callback(self) is not False
+                self._train(until, on_episode, progress)
+                if interval is not None and self.num_timesteps >= until:
+                    call()
                 answer()
         return self
 
@@ -157,9 +158,7 @@ class Agent(ABC):
         return float(np.sum(self.episode_returns)) + self._episode_return
 
     @abstractmethod
-    def _train(
-        self, until: int, on_episode: Callable[[], bool] | None, progress: Callable[[], None]
-    ) -> None:
+    def _train(self, until: int, on_episode: OnEpisode, progress: Progress) -> None:
         """Learn until `num_timesteps` is `until`, or `on_episode` returns False after an episode.
 
         It also returns after a step, or a chunk of compiled steps, when `interrupts.requested()`.

@@ -14,7 +14,7 @@ import math
 import os
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -233,17 +233,11 @@ def generator_state(name: str, rng: np.random.Generator) -> dict[str, Any]:
 def set_generator(name: str, rng: np.random.Generator, state: Any) -> None:
     """Set the state of a generator to what `generator_state` returned."""
     own = generator_state(name, rng)
-    typed(name, state, dict)
-    if set(state) != set(own) or state["bit_generator"] != own["bit_generator"]:
+    with suppress(Exception):  # whatever NumPy raises for a damaged state
+        rng.bit_generator.state = state
+    if rng.bit_generator.state != state or state["has_uint32"] not in (0, 1):
+        rng.bit_generator.state = own
         raise ValueError(f"{name} must be the state of a {own['bit_generator']}")
-    inner = typed(name, state["state"], dict)
-    if set(inner) != {"state", "inc"}:
-        raise ValueError(f"{name} must be the state of a {own['bit_generator']}")
-    for part in inner.values():
-        integer(name, typed(name, part, int), 0, 2**128)
-    integer(name, typed(name, state["has_uint32"], int), 0, 2)
-    integer(name, typed(name, state["uinteger"], int), 0, 2**32)
-    rng.bit_generator.state = state
 
 
 def _members(content: bytes) -> dict[str, bytes]:

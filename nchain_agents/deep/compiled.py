@@ -8,7 +8,6 @@ same, up to the rounding of single precision.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from functools import cache, cached_property, partial
 from typing import Any, NamedTuple
 
@@ -17,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
+from nchain_agents.agent import OnEpisode, Progress
 from nchain_agents.deep.backend import backend
 from nchain_agents.deep.hyperparameters import Hyperparameters
 from nchain_agents.deep.replay import LARGEST_REWARD, n_step_return
@@ -109,11 +109,7 @@ class Program:
         )
 
     def learn(
-        self,
-        state: TrainingState,
-        until: int,
-        on_episode: Callable[[], bool] | None,
-        progress: Callable[[], None],
+        self, state: TrainingState, until: int, on_episode: OnEpisode, progress: Progress
     ) -> None:
         """Learn until `num_timesteps` is `until`, or `on_episode` returns False after an episode.
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from nchain_agents.agent import OnEpisode, Progress
 from nchain_agents.deep.encoding import Float32Array
 from nchain_agents.deep.env_adapter import EnvAdapter, Step
 from nchain_agents.deep.hyperparameters import Hyperparameters
@@ -23,8 +23,8 @@ def learn_stepped(
     hyperparameters: Hyperparameters,
     env: EnvAdapter,
     until: int,
-    on_episode: Callable[[], bool] | None,
-    progress: Callable[[], None],
+    on_episode: OnEpisode,
+    progress: Progress,
 ) -> None:
     """Learn until `num_timesteps` is `until`, or `on_episode` after an episode returns False.
 

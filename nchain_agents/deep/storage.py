@@ -18,7 +18,7 @@ import numpy as np
 from nchain_agents.deep.backend import backend
 from nchain_agents.deep.env_adapter import EnvAdapter, adapted
 from nchain_agents.deep.hyperparameters import Hyperparameters
-from nchain_agents.deep.networks import arrays_of, default_model, default_optimizer
+from nchain_agents.deep.networks import arrays_of, model_and_optimizer
 from nchain_agents.deep.training_state import TrainingState
 from nchain_agents.storage import LARGEST, Arrays, Saved, typed
 from nchain_env.checks import integer
@@ -147,15 +147,14 @@ def rebuild(
 ) -> None:
     """Restore the learner of a training state from what `described` returned."""
     network, optimizer = models["network"], models["optimizer"]
-    if network is None:
-        network = default_model(hyperparameters, env.encoding.inputs, env.num_actions, 0)
-    else:
+    if network is not None:
         # what is copied or unpickled is trusted
         network = keras.saving.deserialize_keras_object(network, safe_mode=False)
-    if optimizer is None:
-        optimizer = default_optimizer(hyperparameters)
-    else:
+    if optimizer is not None:
         optimizer = keras.optimizers.deserialize(optimizer)
+    network, optimizer = model_and_optimizer(
+        hyperparameters, env.encoding.inputs, env.num_actions, 0, network, optimizer
+    )
     state.learner = backend().Learner(network, optimizer, env.encoding, hyperparameters)
     for name, variables in variables_of(state).items():
         for variable, array in zip(variables, models["arrays"][name], strict=True):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nchain_agents.agent import Progress
 from nchain_agents.deep.compiled import Program
 from nchain_agents.deep.training_state import TrainingState
 from nchain_agents.interrupts import Pace, answer, requested
@@ -19,7 +20,7 @@ def learn_together(
     programs: Sequence[Program],
     states: Sequence[TrainingState],
     until: int,
-    progress: Callable[[], None],
+    progress: Progress,
 ) -> None:
     """Learn until the `num_timesteps` of each state is `until`.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any, ClassVar, Literal
 
@@ -11,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.spaces import Discrete
 
-from nchain_agents.agent import Agent, Env
+from nchain_agents.agent import Agent, Env, OnEpisode, Progress
 from nchain_agents.exploration import choose
 from nchain_agents.interrupts import Pace, requested
 from nchain_agents.model_env import ModelEnv, model_env
@@ -148,9 +147,7 @@ class TableAgent(Agent):
     def _epsilon(self) -> float:
         return self._schedule.epsilon(self.num_timesteps, self._end, len(self.episode_returns))
 
-    def _train(
-        self, until: int, on_episode: Callable[[], bool] | None, progress: Callable[[], None]
-    ) -> None:
+    def _train(self, until: int, on_episode: OnEpisode, progress: Progress) -> None:
         model = self._model()
         if model is None:
             self._train_stepped(until, on_episode, progress)
@@ -168,9 +165,7 @@ class TableAgent(Agent):
                 raise
             return None
 
-    def _train_stepped(
-        self, until: int, on_episode: Callable[[], bool] | None, progress: Callable[[], None]
-    ) -> None:
+    def _train_stepped(self, until: int, on_episode: OnEpisode, progress: Progress) -> None:
         act, update = type(self).act, type(self).update
         tables, settings, rng = self.tables, self._settings, self.np_random
         largest = self._largest_reward
@@ -202,11 +197,7 @@ class TableAgent(Agent):
                 return
 
     def _train_compiled(
-        self,
-        until: int,
-        on_episode: Callable[[], bool] | None,
-        progress: Callable[[], None],
-        model: ModelEnv,
+        self, until: int, on_episode: OnEpisode, progress: Progress, model: ModelEnv
     ) -> None:
         run = compiled(type(self).act, type(self).update)
         table, schedule = Table.of(model.mdp), self._schedule
