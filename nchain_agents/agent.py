@@ -32,13 +32,12 @@ _LARGE = 2**20
 
 
 class Agent(ABC):
-    """A learner that goes on where it stopped each time `learn` is called.
+    """A learner; each call of `learn` continues where the last one ended.
 
     Args:
         env: An environment, or the id of one.
         gamma: The discount factor, in [0, 1].
-        seed: Makes everything that follows repeatable, the environment's draws included. The
-            agent's stream and the environment's are separate.
+        seed: The seed of the agent and of its environment, whose generators are separate.
 
     Raises:
         ValueError: A parameter is outside its range.
@@ -67,8 +66,8 @@ class Agent(ABC):
     def env(self) -> Env:
         """The environment.
 
-        The agent may go on in another one that has the same spaces: when it learns next, a new
-        episode begins there, with a seed that follows from the agent's.
+        It can be replaced by another one with the same spaces. Then the next call of `learn` begins
+        a new episode there, with a seed derived from the agent's.
         """
         return self._env
 
@@ -176,8 +175,8 @@ class Agent(ABC):
 
         Args:
             observation: One observation, or a batch of them.
-            state: Handed back as it came; there for recurrent agents.
-            episode_start: Not used; there for recurrent agents.
+            state: Returned unchanged; for the signature of recurrent agents.
+            episode_start: Not used; for the signature of recurrent agents.
             deterministic: Take the greedy action, the lowest among equals; else explore as in
                 training, drawing from the agent's generator.
 
@@ -223,9 +222,8 @@ class Agent(ABC):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the agent to one file, without pickle.
 
-        On an environment that is known to sample a table, the place in the present episode is
-        saved too, and a loaded agent learns on as if never stopped. On others it begins a new
-        episode.
+        If the environment is known to sample a table, its state is saved too, and a loaded agent
+        continues as if it had never stopped. Otherwise it begins a new episode.
 
         Args:
             path: The file to write. It appears whole or not at all; folders are made for it.
@@ -242,14 +240,14 @@ class Agent(ABC):
             "class": type(self).__name__,
             "env": _recipe(self.env),
             "env_seed": self._env_seed,
-            "place": self._place(),
+            "place": self._episode_state(),
             "parameters": {name: getattr(self, name) for name in self.parameters},
             "num_timesteps": self.num_timesteps,
             "end": self._end,
             "generator": storage.generator_state("np_random", self.np_random),
         }
 
-    def _place(self) -> dict[str, Any] | None:
+    def _episode_state(self) -> dict[str, Any] | None:
         """The state within an episode; None between episodes, {} where it is not known."""
         if self._observation is None:
             return None
@@ -268,15 +266,15 @@ class Agent(ABC):
     def load(cls, path: str | os.PathLike[str], env: Env | str | None = None) -> Self:
         """Read an agent from a file.
 
-        A file is not trusted: it holds numbers, which are checked, and runs no code. It names an
-        environment, which is made if it is registered, with the arguments that the file gives; pass
-        `env` where you would not have that. A Keras model or optimizer of the user's own is built
-        by Keras in its safe mode, which is trusted from version 3.13.2 on.
+        A file is not trusted: it contains numbers, which are checked, and runs no code. It names an
+        environment, which is made with the file's arguments if it is registered; pass `env` to
+        prevent that. A Keras model or optimizer of the user's own is built by Keras in its safe
+        mode, which is trusted from version 3.13.2 on.
 
         Args:
             path: A file that `save` wrote.
-            env: The environment to go on in, where a new episode begins; by default one like that
-                of the saved agent, at the place where it was.
+            env: The environment to continue in, where a new episode begins; by default one like
+                that of the saved agent, in the same state.
 
         Raises:
             OSError: The file cannot be read.
@@ -286,16 +284,16 @@ class Agent(ABC):
 
     @classmethod
     def _loaded(cls, saved: storage.Saved, env: Env | str | None) -> Self:
-        with saved.blamed():
+        with saved.named_in_errors():
             kind = saved.field("class", str)
             if kind != cls.__name__:
                 raise ValueError(f"it holds a {kind}, not a {cls.__name__}")
-            place, given = saved.field("place", dict, type(None)), env is not None
-            made: Env = (
-                _make(saved.field("env", dict, type(None)), saved.size)
-                if env is None
-                else environment(env)
-            )
+            place = saved.field("place", dict, type(None))
+            made: Env
+            if env is None:
+                made = _make(saved.field("env", dict, type(None)), saved.size)
+            else:
+                made = environment(env)
             parameters = saved.field("parameters", dict)
             if set(parameters) != set(cls.parameters):
                 raise ValueError(
@@ -311,8 +309,8 @@ class Agent(ABC):
             agent.episode_returns.frombytes(returns.tobytes())
             agent._restore(saved)
             saved.nothing_left()
-            if place and not given:
-                agent._go_to(place)
+            if place and env is None:
+                agent._restore_episode(place)
             elif place is not None:
                 agent._leave_episode()
         return agent
@@ -322,14 +320,14 @@ class Agent(ABC):
         """Return an agent with these parameters, no larger than what the file holds."""
         return cls(env, **parameters)
 
-    def _go_to(self, place: dict[str, Any]) -> None:
+    def _restore_episode(self, place: dict[str, Any]) -> None:
         model = ModelEnv(self.env)
         if set(place) != {"position", "generator", "episode_return"}:
             raise ValueError("place must say position, generator and episode_return")
         position = storage.typed("position", place["position"], list)
         if len(position) != 2:
             raise ValueError(f"position must be a state and a number of steps, got {position}")
-        # checked, because compiled code does not look whether a state exists
+        # compiled code does not check that a state exists
         state = integer("state", position[0], 0, model.mdp.num_states)
         # an episode ends when it has as many steps as its limit
         elapsed = integer("elapsed", position[1], 0, model.max_episode_steps)
@@ -343,7 +341,7 @@ class Agent(ABC):
 
 def _interval(callback: Any) -> int | None:
     """Return after how many steps a callback is to be called; None: after each episode."""
-    # a class is callable, but what it makes of an agent is no answer
+    # a class is callable, but its instances say nothing about the training
     if callback is not None and (not callable(callback) or isinstance(callback, type)):
         raise ValueError(f"callback must be None or a function of the agent, got {callback!r}")
     n_steps = getattr(callback, "n_steps", None)
@@ -362,7 +360,7 @@ def load(path: str | os.PathLike[str], env: Env | str | None = None) -> Agent:
         ValueError: The file is not a saved agent, or of another format.
     """
     saved = storage.read(path)
-    with saved.blamed():
+    with saved.named_in_errors():
         name = saved.field("class", str)
         kind = public(name) if name in MODULES else None
         if not (isinstance(kind, type) and issubclass(kind, Agent)) or kind is Agent:

@@ -20,9 +20,9 @@ from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
 from nchain_env.env import NChainEnv
 from nchain_env.mdp import TabularMDP
 
-# No episode gets here.
+# The time limit of an environment that has none.
 NEVER = 2**62
-# These change nothing that an agent sees, but for the time limit, which is kept.
+# Wrappers that change nothing for an agent, except for the time limit, which is read.
 _TRANSPARENT = (OrderEnforcing, PassiveEnvChecker, TimeLimit)
 
 

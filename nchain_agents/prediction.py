@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from nchain_env.mdp import FloatArray, IntArray, TabularMDP
 
-# What a predict that does not take such an observation may raise.
+# The exceptions of a `predict` that does not take such an observation.
 _NOT_TAKEN = (TypeError, ValueError, IndexError, KeyError, AttributeError, AssertionError)
 
 
@@ -34,7 +34,7 @@ def greedy_policy(model: Model, num_states: int) -> IntArray | None:
     try:
         actions, model_state = _predict(model, states, None, np.ones(num_states, dtype=np.bool_))
         return _integers(actions, (num_states,)) if model_state is None else None
-    except Exception as error:  # whatever a function of one number does with an array
+    except Exception as error:  # `predict` may take single observations only
         of_a_batch = error
     policy = np.zeros(num_states, dtype=np.int64)
     try:

@@ -162,7 +162,7 @@ class Saved:
             raise ValueError(f"there are arrays of unknown names: {', '.join(self._arrays)}")
 
     @contextmanager
-    def blamed(self) -> Iterator[None]:
+    def named_in_errors(self) -> Iterator[None]:
         """Let errors that the content causes name the file."""
         try:
             yield

@@ -29,7 +29,7 @@ from nchain_agents.study.pool import Pool
 
 T = TypeVar("T")
 
-# Told what begins and how long it is; gives what is to be told how much of it is done.
+# A function of an experiment's name and length that returns what is called with its progress.
 Track = Callable[[str, int], Advance]
 # The runs of each version of an experiment, in the order of their seeds.
 Runs = dict[str, tuple[networks.Run, ...]]
@@ -88,18 +88,15 @@ class _Task:
 def reproduce(
     scale: Scale, seed: int, jobs: int, backend: str | None, track: Track, parts: Parts
 ) -> Reproduction:
-    """Run all experiments.
+    """Run all experiments; a RuntimeError says which training failed.
 
     Args:
-        scale: How much of them.
-        seed: Makes it repeatable.
-        jobs: How many agents learn at a time; their number changes nothing else.
+        scale: How long and how many the trainings are.
+        seed: The seed of everything random.
+        jobs: How many agents learn at a time; results do not depend on it.
         backend: Keras's backend; None leaves out the networks.
-        track: Told what begins.
-        parts: Has the parts that were finished before, and keeps those that are finished now.
-
-    Raises:
-        RuntimeError: A training failed.
+        track: Called at the beginning of each experiment.
+        parts: Keeps the finished parts.
     """
 
     def part(

@@ -58,7 +58,7 @@ class KerasDQN(Agent, _Attributes):
         model: A Keras model to learn with, in place of the one that net_arch and activation
             describe. It must give one value an action.
         optimizer: A Keras optimizer to learn with, in place of Adam with learning_rate.
-        seed: Makes everything that follows repeatable.
+        seed: The seed of the agent and of its environment.
 
     Raises:
         ModuleNotFoundError: Keras or its backend is not installed.

@@ -67,7 +67,7 @@ class PosteriorSampling(TableAgent):
             the horizon 1 / (1 - gamma).
         rewards: "learned", or "known": read from the environment's table, which it must be known
             to sample (NChain-v0, or toy-text's FrozenLake, CliffWalking or Taxi).
-        seed: Makes everything that follows repeatable.
+        seed: The seed of the agent and of its environment.
         compiled: True, False or "auto"; see `TableAgent`.
 
     Raises:

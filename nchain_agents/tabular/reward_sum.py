@@ -39,7 +39,7 @@ class RewardSum(TableAgent):
 
     Args:
         env: An environment with discrete observations and actions, or the id of one.
-        seed: Makes everything that follows repeatable.
+        seed: The seed of the agent and of its environment.
         compiled: True, False or "auto"; see `TableAgent`.
 
     Raises:

@@ -41,7 +41,7 @@ class TableAgent(Agent):
     Args:
         env: An environment with discrete observations and actions, or the id of one.
         gamma: The discount factor, in [0, 1].
-        seed: Makes everything that follows repeatable.
+        seed: The seed of the agent and of its environment.
         compiled: True: on the outcome table; False: step the environment; "auto": on the table
             where Numba is installed and the environment is known to sample it: NChain-v0 and
             toy-text's FrozenLake, CliffWalking and Taxi, unless `step` or `reset` are overridden

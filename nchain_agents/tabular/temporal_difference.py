@@ -66,7 +66,7 @@ class TemporalDifferenceAgent(TableAgent):
             above, an action with probability proportional to exp(Q / temperature).
         initial_q: Where the table begins: a number (a high one is optimistic), or the bounds of
             uniformly random ones.
-        seed: Makes everything that follows repeatable.
+        seed: The seed of the agent and of its environment.
         compiled: True, False or "auto"; see `TableAgent`.
 
     Raises:
