@@ -6,7 +6,7 @@ and Numba are loaded only by those who need them.
 
 from typing import TYPE_CHECKING, Any
 
-from nchain_agents.homes import HOMES, from_home
+from nchain_agents.public_names import MODULES, public
 
 if TYPE_CHECKING:
     from nchain_agents.agent import Agent, load
@@ -43,9 +43,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in HOMES:
+    if name not in MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return from_home(name)
+    return public(name)
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""What every agent can do: learn, predict, save and load, in stable-baselines3's spelling."""
+"""`Agent`: learn, predict, save and load, with stable-baselines3's names."""
 
 from __future__ import annotations
 
@@ -15,28 +15,29 @@ import numpy.typing as npt
 
 from nchain_agents import storage
 from nchain_agents.env_argument import environment
-from nchain_agents.homes import HOMES, from_home
 from nchain_agents.interrupts import answer, held
 from nchain_agents.model_env import ModelEnv, model_env
 from nchain_agents.progress import training_progress
+from nchain_agents.public_names import MODULES, public
 from nchain_env.checks import integer, real, whole_steps
 from nchain_env.mdp import FloatArray
 
 Env = gym.Env[Any, Any]
 Callback = Callable[["Agent"], bool | None]
+OnEpisode = Callable[[], bool] | None  # called at the end of an episode; False stops the training
+Progress = Callable[[], None]
 
-# Larger arguments of an environment in a file must be shown to be needed.
+# A larger argument of an environment in a file must not exceed the size of the file's arrays.
 _LARGE = 2**20
 
 
 class Agent(ABC):
-    """A learner that goes on where it stopped each time `learn` is called.
+    """A learner; each call of `learn` continues where the last one ended.
 
     Args:
         env: An environment, or the id of one.
         gamma: The discount factor, in [0, 1].
-        seed: Makes everything that follows repeatable, the environment's draws included. The
-            agent's stream and the environment's are separate.
+        seed: The seed of the agent and of its environment, whose generators are separate.
 
     Raises:
         ValueError: A parameter is outside its range.
@@ -50,7 +51,7 @@ class Agent(ABC):
         self.gamma = real("gamma", gamma, 0, 1)
         if seed is not None:
             seed = integer("seed", seed, 0)
-        # With one seed for both, exploration and slips would be the same numbers.
+        # with the same seed, both would draw the same numbers
         agent_seed, env_seed = np.random.SeedSequence(seed).generate_state(2)
         self.np_random = np.random.default_rng(agent_seed)
         self._env_seed = int(env_seed)
@@ -58,16 +59,15 @@ class Agent(ABC):
         self._observation: Any = None
         self._episode_return = 0.0
         self.num_timesteps = 0
-        self._end = 1  # of the present training, which schedules are laid over
-        # The return of every finished episode.
-        self.episode_returns = array("d")
+        self._end = 1  # the number of steps at the end of the training, for schedules
+        self.episode_returns = array("d")  # of every finished episode
 
     @property
     def env(self) -> Env:
         """The environment.
 
-        The agent may go on in another one that has the same spaces: when it learns next, a new
-        episode begins there, with a seed that follows from the agent's.
+        It can be replaced by another one with the same spaces. Then the next call of `learn` begins
+        a new episode there, with a seed derived from the agent's.
         """
         return self._env
 
@@ -76,11 +76,7 @@ class Agent(ABC):
         self._set_env(environment(env))
 
     def _set_env(self, env: Env) -> None:
-        """Go on in another environment.
-
-        Raises:
-            ValueError: Its spaces are others; nothing is changed.
-        """
+        """Go on in another environment, which must have the same spaces."""
         for name in ("observation_space", "action_space"):
             ours, theirs = getattr(self._env, name), getattr(env, name)
             if ours != theirs:
@@ -90,10 +86,7 @@ class Agent(ABC):
             self._leave_episode()
 
     def _leave_episode(self) -> None:
-        """Begin a new episode when learning goes on; with a new seed, not the first again.
-
-        The return so far is not that of an episode, and does not count.
-        """
+        """Begin a new episode, with a new seed, when learning goes on; this one does not count."""
         self._observation = None
         self._episode_return = 0.0
         seeds = np.random.SeedSequence([self._env_seed, self.num_timesteps])
@@ -137,19 +130,19 @@ class Agent(ABC):
                 if self.episode_returns:
                     show(self.num_timesteps - start, self.episode_returns[-1])
 
-            def on_episode() -> bool:
+            def call() -> bool:
                 nonlocal goes_on
                 goes_on = callback is None or callback(self) is not False
                 return goes_on
 
-            listens = callback is not None and interval is None
+            on_episode = None if callback is None or interval is not None else call
             while self.num_timesteps < end and goes_on:
                 until = end
                 if interval is not None:
                     until = min(end, (self.num_timesteps // interval + 1) * interval)
-                self._train(until, on_episode if listens else None, progress)
-                if callback is not None and interval is not None and self.num_timesteps >= until:
-                    goes_on = callback(self) is not False
+                self._train(until, on_episode, progress)
+                if interval is not None and self.num_timesteps >= until:
+                    call()
                 answer()
         return self
 
@@ -164,25 +157,12 @@ class Agent(ABC):
         return float(np.sum(self.episode_returns)) + self._episode_return
 
     @abstractmethod
-    def _train(
-        self, until: int, on_episode: Callable[[], bool] | None, progress: Callable[[], None]
-    ) -> None:
-        """Learn until `num_timesteps` is `until`, or `on_episode` after an episode says False.
+    def _train(self, until: int, on_episode: OnEpisode, progress: Progress) -> None:
+        """Learn until `num_timesteps` is `until`, or `on_episode` returns False after an episode.
 
         It also returns after a step, or a chunk of compiled steps, when `interrupts.requested()`.
-        `progress` is to be told when that costs nothing: a compiled loop would stop for it.
-        Schedules go on to `_end`, which may be later.
+        `progress` is called after episodes, or chunks. Schedules end at `_end`, which may be later.
         """
-
-    def _count_step(self, reward: float, next_observation: Any, over: bool) -> None:
-        """Take note of a step, and begin a new episode where one is over."""
-        self.num_timesteps += 1
-        self._episode_return += reward
-        self._observation = next_observation
-        if over:
-            self.episode_returns.append(self._episode_return)
-            self._episode_return = 0.0
-            self._observation, _ = self.env.reset()
 
     def predict(
         self,
@@ -195,8 +175,8 @@ class Agent(ABC):
 
         Args:
             observation: One observation, or a batch of them.
-            state: Handed back as it came; there for recurrent agents.
-            episode_start: Not used; there for recurrent agents.
+            state: Returned unchanged; for the signature of recurrent agents.
+            episode_start: Not used; for the signature of recurrent agents.
             deterministic: Take the greedy action, the lowest among equals; else explore as in
                 training, drawing from the agent's generator.
 
@@ -206,7 +186,7 @@ class Agent(ABC):
         Raises:
             ValueError: The observation does not fit the environment's space.
         """
-        q = self.q_values(observation)
+        q = self.q_values(observation) if deterministic else self._exploring_values(observation)
         rows = q.reshape(-1, q.shape[-1])
         if deterministic:
             actions = rows.argmax(axis=1).astype(np.int64)
@@ -217,6 +197,10 @@ class Agent(ABC):
     @abstractmethod
     def q_values(self, observation: npt.ArrayLike) -> FloatArray:
         """Return the values of the actions, (A,) for one observation and (N, A) for a batch."""
+
+    def _exploring_values(self, observation: npt.ArrayLike) -> FloatArray:
+        """Return the values that actions are chosen by in training, as `q_values` does."""
+        return self.q_values(observation)
 
     def knowledge(self) -> FloatArray:
         """Return the numbers that learning changes, as one array; see `StopAtConvergence`."""
@@ -233,18 +217,13 @@ class Agent(ABC):
 
     @abstractmethod
     def _restore(self, saved: storage.Saved) -> None:
-        """Take back what `_arrays` gave.
-
-        Raises:
-            ValueError: It does not fit.
-        """
+        """Restore what `_arrays` returned."""
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the agent to one file, without pickle.
 
-        On an environment that is known to sample a table, the place in the present episode is
-        saved too, and a loaded agent learns on as if never stopped. On others it begins a new
-        episode.
+        If the environment is known to sample a table, its state is saved too, and a loaded agent
+        continues as if it had never stopped. Otherwise it begins a new episode.
 
         Args:
             path: The file to write. It appears whole or not at all; folders are made for it.
@@ -256,20 +235,20 @@ class Agent(ABC):
         storage.write(path, self._header(), {**self._arrays(), **returns})
 
     def _header(self) -> dict[str, Any]:
-        """Return what there is to say beside `_arrays`."""
+        """Return what is saved beside `_arrays`, ready for JSON."""
         return {
             "class": type(self).__name__,
             "env": _recipe(self.env),
             "env_seed": self._env_seed,
-            "place": self._place(),
+            "place": self._episode_state(),
             "parameters": {name: getattr(self, name) for name in self.parameters},
             "num_timesteps": self.num_timesteps,
             "end": self._end,
             "generator": storage.generator_state("np_random", self.np_random),
         }
 
-    def _place(self) -> dict[str, Any] | None:
-        """Where the agent is in an episode; None between episodes, {} where it cannot be said."""
+    def _episode_state(self) -> dict[str, Any] | None:
+        """The state within an episode; None between episodes, {} where it is not known."""
         if self._observation is None:
             return None
         try:
@@ -287,15 +266,15 @@ class Agent(ABC):
     def load(cls, path: str | os.PathLike[str], env: Env | str | None = None) -> Self:
         """Read an agent from a file.
 
-        A file is not trusted: it holds numbers, which are checked, and runs no code. It names an
-        environment, which is made if it is registered, with the arguments that the file gives; pass
-        `env` where you would not have that. A Keras model or optimizer of the user's own is built
-        by Keras in its safe mode, which is trusted from version 3.13.2 on.
+        A file is not trusted: it contains numbers, which are checked, and runs no code. It names an
+        environment, which is made with the file's arguments if it is registered; pass `env` to
+        prevent that. A Keras model or optimizer of the user's own is built by Keras in its safe
+        mode, which is trusted from version 3.13.2 on.
 
         Args:
             path: A file that `save` wrote.
-            env: The environment to go on in, where a new episode begins; by default one like that
-                of the saved agent, at the place where it was.
+            env: The environment to continue in, where a new episode begins; by default one like
+                that of the saved agent, in the same state.
 
         Raises:
             OSError: The file cannot be read.
@@ -305,16 +284,16 @@ class Agent(ABC):
 
     @classmethod
     def _loaded(cls, saved: storage.Saved, env: Env | str | None) -> Self:
-        with saved.blamed():
+        with saved.named_in_errors():
             kind = saved.field("class", str)
             if kind != cls.__name__:
                 raise ValueError(f"it holds a {kind}, not a {cls.__name__}")
-            place, given = saved.field("place", dict, type(None)), env is not None
-            made: Env = (
-                _make(saved.field("env", dict, type(None)), saved.size)
-                if env is None
-                else environment(env)
-            )
+            place = saved.field("place", dict, type(None))
+            made: Env
+            if env is None:
+                made = _make(saved.field("env", dict, type(None)), saved.size)
+            else:
+                made = environment(env)
             parameters = saved.field("parameters", dict)
             if set(parameters) != set(cls.parameters):
                 raise ValueError(
@@ -330,8 +309,8 @@ class Agent(ABC):
             agent.episode_returns.frombytes(returns.tobytes())
             agent._restore(saved)
             saved.nothing_left()
-            if place and not given:
-                agent._go_to(place)
+            if place and env is None:
+                agent._restore_episode(place)
             elif place is not None:
                 agent._leave_episode()
         return agent
@@ -341,14 +320,14 @@ class Agent(ABC):
         """Return an agent with these parameters, no larger than what the file holds."""
         return cls(env, **parameters)
 
-    def _go_to(self, place: dict[str, Any]) -> None:
+    def _restore_episode(self, place: dict[str, Any]) -> None:
         model = ModelEnv(self.env)
         if set(place) != {"position", "generator", "episode_return"}:
             raise ValueError("place must say position, generator and episode_return")
         position = storage.typed("position", place["position"], list)
         if len(position) != 2:
             raise ValueError(f"position must be a state and a number of steps, got {position}")
-        # checked, because compiled code does not look whether a state exists
+        # compiled code does not check that a state exists
         state = integer("state", position[0], 0, model.mdp.num_states)
         # an episode ends when it has as many steps as its limit
         elapsed = integer("elapsed", position[1], 0, model.max_episode_steps)
@@ -362,7 +341,7 @@ class Agent(ABC):
 
 def _interval(callback: Any) -> int | None:
     """Return after how many steps a callback is to be called; None: after each episode."""
-    # a class is callable, but what it makes of an agent is no answer
+    # a class is callable, but its instances say nothing about the training
     if callback is not None and (not callable(callback) or isinstance(callback, type)):
         raise ValueError(f"callback must be None or a function of the agent, got {callback!r}")
     n_steps = getattr(callback, "n_steps", None)
@@ -381,16 +360,16 @@ def load(path: str | os.PathLike[str], env: Env | str | None = None) -> Agent:
         ValueError: The file is not a saved agent, or of another format.
     """
     saved = storage.read(path)
-    with saved.blamed():
+    with saved.named_in_errors():
         name = saved.field("class", str)
-        kind = from_home(name) if name in HOMES else None
+        kind = public(name) if name in MODULES else None
         if not (isinstance(kind, type) and issubclass(kind, Agent)) or kind is Agent:
             raise ValueError(f"it holds a {name!r}, which is no agent of this version")
     return kind._loaded(saved, env)
 
 
 def _recipe(env: Env) -> dict[str, Any] | None:
-    """How to make an environment like this one, None where an id and JSON do not say it all."""
+    """Return how to make such an environment, None where its id and JSON do not suffice."""
     spec = env.spec
     if spec is None or spec.additional_wrappers or isinstance(env, gym.vector.VectorEnv):
         return None
@@ -403,11 +382,9 @@ def _recipe(env: Env) -> dict[str, Any] | None:
 
 
 def _make(recipe: dict[str, Any] | None, size: int) -> Env:
-    """Make the environment that a file names, if it is registered: no file names code to run.
+    """Make the environment of a `_recipe`, if it is registered: a file names no code to run.
 
-    Args:
-        recipe: What `_recipe` gave.
-        size: How many bytes of arrays the file holds.
+    The file's arrays have `size` bytes.
     """
     if recipe is None:
         raise ValueError("env must be given: the file does not say how to make it")

@@ -1,4 +1,4 @@
-"""Many agents at once."""
+"""`learn_many`: many agents learn at the same time."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from nchain_agents.progress import training_progress
 from nchain_agents.tabular.table_agent import TableAgent
 from nchain_env.checks import instance, integer, whole_steps
 
-# The main thread looks for an interrupt as often, in seconds.
-_LOOK = 0.05
+# The main thread checks for an interrupt every so many seconds.
+_INTERVAL = 0.05
 
 
 def learn_many(
@@ -63,7 +63,7 @@ def learn_many(
     workers = (os.cpu_count() or 1) if jobs is None else integer("jobs", jobs, 1)
     if len({id(agent.env.unwrapped) for agent in agents}) < len(agents):
         raise ValueError("agents must be different and have an environment each")
-    # raised while a thread is started, an interrupt would leave one that nobody waits for
+    # an interrupt that is raised while a thread is started would leave that thread running
     with held(), training_progress(steps * len(agents), progress_bar) as show:
         if tables:
             _learn_in_threads(agents, steps, workers, show)
@@ -82,10 +82,10 @@ def _learn_in_threads(
                 agent.learn(steps)
 
     with ThreadPoolExecutor(workers) as pool, ExitStack() as end:
-        end.callback(stop.set)  # before the pool waits for those that still learn
+        end.callback(stop.set)  # before the pool waits for its threads
         futures = [pool.submit(learn, agent) for agent in agents]
         for done, (agent, future) in enumerate(zip(agents, futures, strict=True), start=1):
-            while wait([future], timeout=_LOOK).not_done:
+            while wait([future], timeout=_INTERVAL).not_done:
                 answer()
             future.result()
             last = agent.episode_returns[-1] if agent.episode_returns else float("nan")

@@ -1,4 +1,4 @@
-"""When to stop, beside a number of steps: pass one of these as `callback`."""
+"""Callbacks that stop a training, or that are called every so many steps."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from nchain_env.mdp import FloatArray
 
 
 class StopAfterEpisodes:
-    """Stop when a number of further episodes is over.
+    """Stop after a number of episodes.
 
     Args:
-        episodes: How many, at least 1.
+        episodes: The number, at least 1.
 
     Raises:
         ValueError: episodes is not such a number.
@@ -27,14 +27,14 @@ class StopAfterEpisodes:
 
 
 class StopAtConvergence:
-    """Stop when nothing that was learned changes any more.
+    """Stop when what was learned no longer changes.
 
     At the first end of an episode after each window of steps, what the agent learned (the table of
     a table learner) is compared with what it was a window before.
 
     Args:
-        tolerance: The largest change that counts as none; positive.
-        window: The number of steps between two looks, at least 1.
+        tolerance: The largest change that is ignored; positive.
+        window: The number of steps between two comparisons, at least 1.
 
     Raises:
         ValueError: A parameter is outside its range.
@@ -45,17 +45,17 @@ class StopAtConvergence:
         self.window = whole_steps("window", window)
         self.converged = False
         self._before: FloatArray | None = None
-        self._next_look = 0
+        self._next_comparison = 0
 
     def __call__(self, agent: Agent) -> bool:
-        """Look, if it is time; return whether to go on."""
-        if agent.num_timesteps < self._next_look:
+        """Compare, if a window is over; return whether to go on."""
+        if agent.num_timesteps < self._next_comparison:
             return True
         now = agent.knowledge().copy()
         if self._before is not None:
             self.converged = bool(abs(now - self._before).max() <= self.tolerance)
         self._before = now
-        self._next_look = agent.num_timesteps + self.window
+        self._next_comparison = agent.num_timesteps + self.window
         return not self.converged
 
 

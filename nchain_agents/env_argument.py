@@ -1,4 +1,4 @@
-"""What the parameter `env` of an agent may be."""
+"""The parameter `env` of agents and of `score`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,7 @@ import nchain_env  # noqa: F401  (registers NChain-v0)
 
 
 def environment(env: Any) -> Any:
-    """Return an environment, a vector environment, or the one that an id stands for.
-
-    Raises:
-        ValueError: It is none of these; for a `VecEnv` of stable-baselines3 the message says what
-            to use instead.
-    """
+    """Return the environment, or the vector environment, that was given or that an id names."""
     if isinstance(env, gym.Env | VectorEnv):
         return env
     if isinstance(env, str):

@@ -1,11 +1,11 @@
-"""What a policy is worth: exactly where the environment has a model, by episodes elsewhere."""
+"""Expected returns of policies: exact where the environment has a model, else by episodes."""
 
 from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
@@ -21,67 +21,29 @@ from nchain_env.checks import integer
 from nchain_env.mdp import FloatArray, TabularMDP
 from nchain_env.planning import optimal_return, policy_return
 
-__all__ = [
-    "EpisodeEvaluator",
-    "Evaluator",
-    "ExactEvaluator",
-    "Model",
-    "ReturnEstimate",
-    "evaluator_of",
-    "greedy_policy",
-    "how_found",
-    "scaled",
-    "score",
-    "time_limit",
-]
-
 _NO_MODEL = "the environment has no model"
 # An episode that goes on for longer without a time limit is taken to have no end.
 _ENDLESS = 100_000
+_NO_LIMIT = (
+    "env must have a time limit, as gym.make(..., max_episode_steps=...) sets it; this one has none"
+)
 
 
 class ReturnEstimate(NamedTuple):
-    """The expected return of one episode, and how far off that may be."""
+    """The expected return of one episode, and its standard error."""
 
     mean: float
     standard_error: float  # 0 where it is exact
 
 
-class Evaluator(Protocol):
-    """What policies are measured against."""
-
-    @property
-    def how(self) -> str:
-        """How returns are found, and why so, in words."""
-
-    @property
-    def optimal(self) -> float:
-        """The return that scores 100."""
-
-    @property
-    def random(self) -> float:
-        """The expected return of one episode of uniformly random actions, which scores 0."""
-
-    def evaluate(self, model: Model) -> ReturnEstimate:
-        """Return what a model's deterministic policy is worth."""
-
-
 @dataclass(frozen=True)
 class ExactEvaluator:
-    """Measures by the outcome table, without simulation.
-
-    Args:
-        mdp: The process.
-        horizon: The number of steps after which an episode is cut off.
-        episodes: How many are played, on the table, by a recurrent model.
-        checked: How many steps of the environment were found to agree with the table; 0: it is
-            known to sample it.
-    """
+    """Computes expected returns from the outcome table, without simulation."""
 
     mdp: TabularMDP
-    horizon: int
-    episodes: int = 100
-    checked: int = 0
+    horizon: int  # the number of steps after which an episode is cut off
+    episodes: int = 100  # that a recurrent model plays, on the table
+    checked: int = 0  # steps of the environment that agreed with the table; 0: it is known
 
     @property
     def how(self) -> str:
@@ -106,10 +68,9 @@ class ExactEvaluator:
         return policy_return(self.mdp, policy, self.horizon)
 
     def evaluate(self, model: Model) -> ReturnEstimate:
-        """Return what a model's deterministic policy is worth, exactly unless it is recurrent.
+        """Return the expected return of a model's deterministic policy.
 
-        A recurrent model (one whose `predict` returns a state) has no table of actions, so it plays
-        episodes on the outcome table.
+        A recurrent model, one whose `predict` returns a state, plays episodes on the table.
         """
         policy = greedy_policy(model, self.mdp.num_states)
         if policy is not None:
@@ -119,19 +80,12 @@ class ExactEvaluator:
 
 @dataclass(frozen=True)
 class EpisodeEvaluator:
-    """Measures by playing episodes, always the same ones for the same policy.
+    """Estimates expected returns by playing episodes, the same ones for the same policy."""
 
-    Args:
-        env: The environment, which is reset. Its time limit is that of `time_limit`.
-        episodes: How many are played, at least 2.
-        seed: Seeds the episodes.
-        reason: Why they are played.
-    """
-
-    env: gym.Env[Any, Any]
-    episodes: int
+    env: gym.Env[Any, Any]  # its time limit is that of `time_limit`
+    episodes: int  # at least 2
     seed: int = 0
-    reason: str = _NO_MODEL
+    reason: str = _NO_MODEL  # why there is no exact answer
 
     @property
     def how(self) -> str:
@@ -152,7 +106,7 @@ class EpisodeEvaluator:
         return self._play(lambda observation, first: space.sample()).mean
 
     def evaluate(self, model: Model) -> ReturnEstimate:
-        """Return what a model's deterministic policy is worth, with a standard error."""
+        """Return the mean return of a model's deterministic policy, with its standard error."""
         return self._play(player(model, isinstance(self.env.action_space, gym.spaces.Discrete)))
 
     def _play(self, act: Any) -> ReturnEstimate:
@@ -172,9 +126,8 @@ class EpisodeEvaluator:
         return _mean(returns)
 
 
-_NO_LIMIT = (
-    "env must have a time limit, as gym.make(..., max_episode_steps=...) sets it; this one has none"
-)
+# Both have `how`, `optimal` (the return that scores 100), `random` (0) and `evaluate`.
+Evaluator = ExactEvaluator | EpisodeEvaluator
 
 
 def _mean(returns: FloatArray) -> ReturnEstimate:
@@ -191,17 +144,14 @@ def time_limit(env: gym.Env[Any, Any]) -> int | None:
     limits = [limit._max_episode_steps for limit in time_limits(env)]
     if limits:
         return int(min(limits))
-    spec = env.spec
-    if spec is None:
+    if env.spec is None:
         return None
-    registered = spec.max_episode_steps
-    if registered is not None and registered > 0:
-        return int(registered)
-    return presets_time_limit(spec.id)
+    registered = env.spec.max_episode_steps or 0
+    return registered if registered > 0 else presets_time_limit(env.spec.id)
 
 
-def evaluator_of(env: gym.Env[Any, Any], episodes: int = 100) -> ExactEvaluator | EpisodeEvaluator:
-    """Return what measures policies in an environment.
+def evaluator_of(env: gym.Env[Any, Any], episodes: int = 100) -> Evaluator:
+    """Return an evaluator of the policies in an environment.
 
     Exact are environments that are known to sample their table (see `known_table`). Others that
     offer one (`P` and `initial_state_distrib`, as in toy-text) are exact if some thousand steps
@@ -241,7 +191,7 @@ def _needed_limit(env: gym.Env[Any, Any]) -> int:
     return limit
 
 
-def how_found(evaluator: ExactEvaluator | EpisodeEvaluator, estimate: ReturnEstimate) -> str:
+def how_found(evaluator: Evaluator, estimate: ReturnEstimate) -> str:
     """Return in words how a policy's return was found: a recurrent one's is never exact."""
     if isinstance(evaluator, EpisodeEvaluator) or estimate.standard_error == 0:
         return evaluator.how

@@ -1,7 +1,7 @@
-"""How an agent chooses between what looks best and what it has not tried.
+"""Exploration: the choice of actions by their values.
 
-The functions on tables are written so that Numba can compile them: they draw uniform numbers only,
-and take their exponentials from `math`, so that compiled and not they give the same bits.
+Numba can compile the functions. They draw uniform numbers only and use `math.exp`, so that they
+give the same bits compiled and not compiled.
 """
 
 from __future__ import annotations
@@ -40,8 +40,7 @@ def choose(
 
 def greedy(q: FloatArray, state: int, rng: np.random.Generator) -> int:
     """Return the action of the largest value; among equals one at random."""
-    # Searching for the largest value, instead of keeping its place while looking for it, lets the
-    # processor guess the action before it knows the values.
+    # A search for the largest value, in place of an argmax, lets the processor predict the branch.
     largest = best_value(q, state)
     best = 0
     while q[state, best] < largest:

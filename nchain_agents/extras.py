@@ -1,4 +1,4 @@
-"""A module that is missing is named together with what installs it."""
+"""Errors that name the extra which installs a missing module."""
 
 from __future__ import annotations
 
@@ -8,15 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def needed_for(what: str, extra: str) -> Iterator[None]:
-    """Say what installs a module that an import in the `with` block does not find.
-
-    Args:
-        what: What needs it.
-        extra: The extra of nchain-env that brings it.
-
-    Raises:
-        ModuleNotFoundError: A module is not installed.
-    """
+    """Name the extra of nchain-env where an import in the block fails that `what` needs."""
     try:
         yield
     except ModuleNotFoundError as missing:

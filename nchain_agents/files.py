@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that are replaced atomically."""
 
 from __future__ import annotations
 
@@ -12,21 +12,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-# In the names of files that are not whole yet, before the process: a folder may be shared.
+# Part of the names of unfinished files, before the process id: a folder may be shared by machines.
 _HERE = f"nchain-{hashlib.sha256(platform.node().encode()).hexdigest()[:8]}"
 _PARTIAL = re.compile(rf"\..*\.{_HERE}-(\d+)-[0-9a-f]{{16}}(\.[^.]*)?")
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Yield a path to write to, which becomes `path` when all went well.
-
-    The file has the permissions that the umask leaves, as any that `open` makes.
-    """
+    """Yield a path to write to, which is renamed to `path` if no exception is raised."""
     remove_abandoned(path.parent)
     made_by = f"{_HERE}-{os.getpid()}-{secrets.token_hex(8)}"
     partial = path.with_name(f".{path.stem}.{made_by}{path.suffix}")
-    partial.touch(mode=0o666, exist_ok=False)
+    partial.touch(mode=0o666, exist_ok=False)  # less the umask, as `open` makes files
     try:
         yield partial
         partial.replace(path)
@@ -42,11 +39,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def prepare_folder(out: Path) -> None:
-    """Make the folder, and see that files can be written there, before anything is trained.
-
-    Raises:
-        ValueError: They cannot.
-    """
+    """Make a folder; a ValueError says that no file can be written there."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out):
@@ -56,7 +49,7 @@ def prepare_folder(out: Path) -> None:
 
 
 def remove_abandoned(folder: Path) -> None:
-    """Remove what `whole_file` had begun in processes of this machine that were killed."""
+    """Remove unfinished files of processes of this machine that were killed."""
     with suppress(OSError):
         for name in os.listdir(folder):
             found = _PARTIAL.fullmatch(name)

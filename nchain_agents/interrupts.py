@@ -1,10 +1,9 @@
-"""Ctrl-C while an agent learns: noted at once, answered where the agent's state is whole.
+"""Ctrl-C while an agent learns: noted at once, answered when the agent's state is consistent.
 
-Python raises KeyboardInterrupt between any two instructions, so also between a step of the
-environment and the instruction that counts it. An agent that is to go on as if never interrupted
-has to be asked instead. While SIGINT is `held`, it is only noted; loops look at `requested` after
-each step, or each chunk of compiled steps, and return; then `answer` does what SIGINT does
-otherwise.
+Python raises KeyboardInterrupt between any two instructions, also between a step of the environment
+and the instruction that counts it. While SIGINT is `held`, it is only noted. Loops check
+`requested` after each step, or each chunk of compiled steps, and return; then `answer` does what
+SIGINT does otherwise. So an agent can go on as if it had never been interrupted.
 """
 
 from __future__ import annotations
@@ -17,18 +16,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-# Compiled loops take about this long, in seconds, from one look to the next,
+# How long a chunk of compiled steps should take, in seconds.
 _CHUNK = 0.15
-# and Ctrl-C that comes again after this long finds something that hangs.
+# Ctrl-C that comes again after so many seconds is answered at once: something hangs.
 _PATIENCE = 0.25
 
 
 class _Main:
-    """SIGINT, noted in the main thread.
-
-    Args:
-        handler: What answers it otherwise.
-    """
+    """SIGINT in the main thread; `handler` is what answers it otherwise."""
 
     def __init__(self, handler: Callable[[int, Any], Any]) -> None:
         self._handler = handler
@@ -51,11 +46,7 @@ class _Main:
 
 
 class _Worker:
-    """The same in a thread that another one stops.
-
-    Args:
-        stop: Says when.
-    """
+    """A thread that another one stops by setting `stop`."""
 
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop
@@ -69,7 +60,7 @@ class _Worker:
 
 
 class _Local(threading.local):
-    watch: _Main | _Worker | None = None
+    watch: _Main | _Worker | None = None  # what may stop the training in this thread
 
 
 _local = _Local()
@@ -112,7 +103,7 @@ def stopped_by(stop: threading.Event) -> Iterator[None]:
 
 
 def requested() -> bool:
-    """Return whether the training in this thread is to stop where its state is whole."""
+    """Return whether the training in this thread is to stop."""
     watch = _local.watch
     return watch is not None and watch.requested
 
@@ -127,19 +118,13 @@ def answer() -> None:
 
 
 class Pace:
-    """How many steps a compiled loop takes at a time, so that it looks often enough.
-
-    Args:
-        steps: How many it takes the first time.
-    """
+    """How many steps a compiled loop takes before it looks for an interrupt; `steps` at first."""
 
     def __init__(self, steps: int) -> None:
         self.steps = steps
 
     def took(self, steps: int, seconds: float) -> None:
-        """Set the number of steps by how long some took.
-
-        It changes by at most a factor of four, because the first time they are compiled, too.
-        """
+        """Set the number of steps by how long some took."""
+        # by at most a factor of four, because the first call compiles, too
         fitting = int(steps * _CHUNK / max(seconds, 1e-9))
         self.steps = max(min(fitting, 4 * self.steps), self.steps // 4, 1)

@@ -1,6 +1,6 @@
-"""Which of Keras's backends studies and commands run on.
+"""Keras's backend in studies and commands.
 
-One rule for all of them. In a program of the user's Keras's own rule holds: KERAS_BACKEND, else
+In a program of the user's Keras's own rule holds: KERAS_BACKEND, else
 Keras's configuration file, else TensorFlow.
 """
 

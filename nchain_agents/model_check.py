@@ -1,4 +1,4 @@
-"""Whether an environment does what its outcome table says, as far as steps can tell."""
+"""A statistical test of whether an environment follows its outcome table."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from gymnasium.spaces import Discrete
 
 from nchain_env.mdp import FloatArray, IntArray, TabularMDP
 
-# An environment that does what its table says is found not to with at most this probability.
+# The probability of rejecting an environment that follows its table is at most this.
 LEVEL = 1e-6
-# So many steps are taken for each state and action, and so many at least and at most.
+# The number of steps for each state and action, and the smallest and largest number in all.
 _STEPS_EACH, _FEWEST, _MOST = 10, 2_000, 10_000
-# How far ahead, and how often, the check plans its way to what it has seen least of.
+# The explorer's discount factor, the sweeps of each plan, and the steps between plans.
 _DISCOUNT, _SWEEPS, _PLAN_EVERY = 0.99, 10, 40
 
 
 class Check(NamedTuple):
-    """What a check found."""
+    """The result of a check."""
 
     steps: int
-    difference: str | None  # the first that was found, None if the table agrees
+    difference: str | None  # the first that was found; None: there is none
 
 
 class _Outcome(NamedTuple):
-    """One thing that can happen."""
+    """One outcome of a state and action."""
 
     state: int
     reward: float
@@ -49,25 +49,20 @@ class _Outcome(NamedTuple):
 
 
 class _Differs(Exception):  # noqa: N818  (found, not gone wrong)
-    """The environment does something else than its table says."""
+    """The environment does not follow its table."""
 
 
 def check_model(env: gym.Env[Any, Any], mdp: TabularMDP, time_limit: int) -> Check:
     """Take steps in an environment and compare them with its table.
 
-    Each outcome must be one that the table has for the state and action, and each start state one
-    that it has; and as often as the table says: the mixture of all other probabilities (Krichevsky
-    & Trofimov 1981) may be more likely than the table's by no more than a factor that chance
-    exceeds with probability `LEVEL`. The steps go where the table says that states and actions are
-    which were tried least. What they do not meet is not checked.
+    Each outcome, and each start state, must have a positive probability in the table. Their
+    frequencies are tested at the level `LEVEL`, see `evidence`. The steps are directed to the
+    states and actions that were tried least, by the table; what they do not reach is not checked.
 
     Args:
         env: The environment. A copy of it is stepped; where none can be made, itself.
         mdp: Its table.
-        time_limit: The number of steps after which an episode is to be cut off.
-
-    Returns:
-        The number of steps, and what differed.
+        time_limit: The number of steps after which an episode must be truncated, and not before.
     """
     with suppress(Exception):  # an open window or file cannot be copied
         env = deepcopy(env)
@@ -119,7 +114,7 @@ def _take(
 
 @contextmanager
 def _undrawn(env: gym.Env[Any, Any]) -> Iterator[None]:
-    """Let an environment that draws itself be stepped without."""
+    """Switch off the rendering of an environment."""
     model, mode = env.unwrapped, env.unwrapped.render_mode
     model.render_mode = None
     try:
@@ -129,7 +124,7 @@ def _undrawn(env: gym.Env[Any, Any]) -> Iterator[None]:
 
 
 class _Explorer:
-    """Goes to what was tried least, by the table: a bonus for each step, planned for."""
+    """Plans on the table for a bonus that falls with the number of times an action was tried."""
 
     def __init__(self, mdp: TabularMDP) -> None:
         self._mdp = mdp
@@ -139,7 +134,7 @@ class _Explorer:
         self._steps = 0
 
     def action(self, state: int) -> int:
-        """Return what to do next."""
+        """Return the next action."""
         if self._steps % _PLAN_EVERY == 0:
             for _ in range(_SWEEPS):
                 self._value = self._action_values(slice(None)).max(axis=-1)
@@ -159,7 +154,7 @@ class _Explorer:
 
 
 class _Seen:
-    """Counts what happened, beside how probable it is by the table."""
+    """Counts start states and outcomes, beside their probabilities in the table."""
 
     def __init__(self, mdp: TabularMDP) -> None:
         self._mdp = mdp
@@ -167,7 +162,7 @@ class _Seen:
         self._rows: dict[tuple[int, int], tuple[list[_Outcome], FloatArray, IntArray]] = {}
 
     def start(self, observation: Any) -> int:
-        """Take note of a start state, and return it."""
+        """Count a start state, and return it."""
         state = self._state(observation)
         if not self._mdp.initial[state] > 0:
             raise _Differs(f"an episode began in state {state}, where by its table none begins")
@@ -177,7 +172,7 @@ class _Seen:
     def step(
         self, state: int, action: int, observation: Any, reward: float, terminated: bool
     ) -> int:
-        """Take note of a step, and return the state that it led to."""
+        """Count the outcome of a step, and return the next state."""
         happened = _Outcome(self._state(observation), reward, terminated)
         outcomes, _, counts = self._row(state, action)
         found = [k for k, outcome in enumerate(outcomes) if outcome.like(happened)]
@@ -190,10 +185,10 @@ class _Seen:
         return happened.state
 
     def compare_frequencies(self) -> None:
-        """Raise _Differs if what happened is too improbable by the table."""
+        """Raise _Differs if the counts are too improbable by the table."""
         possible = self._mdp.initial > 0
         tests = [("start states", self._mdp.initial[possible], self._starts[possible])]
-        # Alike by the table: often one fault, a slip of another probability, makes all differ.
+        # Rows of equal probabilities are tested together, too: one fault often changes all of them.
         alike: dict[bytes, IntArray] = {}
         for (state, action), (_, probability, counts) in self._rows.items():
             tests.append((f"outcomes of action {action} in state {state}", probability, counts))
@@ -238,11 +233,10 @@ class _Seen:
 
 
 def evidence(probability: FloatArray, counts: npt.NDArray[np.int64]) -> float:
-    """Return the logarithm of how much more likely the counts are by a mixture than by the table.
+    """Return the log likelihood ratio of the mixture of all probabilities and the table's.
 
-    The mixture is that of all probabilities with a Dirichlet(1/2, ...) prior. By the table the
-    ratio has mean 1 however long and wherever the steps went, so it exceeds x with probability of
-    at most 1 / x.
+    The mixture has a Dirichlet(1/2, ...) prior (Krichevsky & Trofimov 1981). If the table is right,
+    the ratio has mean 1 however the steps are chosen, so it exceeds x with probability at most 1/x.
     """
     kinds, total = len(counts), int(counts.sum())
     mixture = math.lgamma(kinds / 2) - math.lgamma(total + kinds / 2)

@@ -1,15 +1,16 @@
-"""Environments that are known to sample their outcome table, so that the table can stand in.
+"""Environments that are known to sample their outcome table, so that the table can replace them.
 
-An environment that offers a table need not do what it says: a subclass may override `step`, and a
-wrapper may change the rewards. A table is trusted here only where the functions that are called
-are our own or toy-text's, by identity. Everything else is stepped, or checked by stepping (see
-`model_check`).
+An environment that offers a table need not follow it: a subclass may override `step`, and a wrapper
+may change the rewards. Known are only environments whose functions are our own or toy-text's, by
+identity. All others are stepped, or checked by stepping (see `model_check`). `NotKnown` says why an
+environment is not known, a plain ValueError why its table is not valid.
 """
 
 from __future__ import annotations
 
 import sys
 from functools import cache, lru_cache
+from inspect import getattr_static
 from typing import Any
 
 import gymnasium as gym
@@ -19,9 +20,9 @@ from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
 from nchain_env.env import NChainEnv
 from nchain_env.mdp import TabularMDP
 
-# No episode gets here.
+# The time limit of an environment that has none.
 NEVER = 2**62
-# These change nothing that an agent sees, but for the time limit, which is kept.
+# Wrappers that change nothing for an agent, except for the time limit, which is read.
 _TRANSPARENT = (OrderEnforcing, PassiveEnvChecker, TimeLimit)
 
 
@@ -30,17 +31,10 @@ class NotKnown(ValueError):  # noqa: N818  (a fact, not a fault)
 
 
 class ModelEnv:
-    """An environment whose steps can be taken on its table instead, with the same random numbers.
+    """An environment whose steps can be taken on its table, with the same random numbers.
 
-    Its state is `s`, a step draws one number and takes the first outcome of the table whose
-    cumulative probability exceeds it, and so does a reset.
-
-    Args:
-        env: The environment.
-
-    Raises:
-        NotKnown: It is not known to be such an environment, or it is drawn.
-        ValueError: Its table is not one.
+    Its state is `s`. A step, like a reset, draws one number and takes the first outcome whose
+    cumulative probability exceeds it.
     """
 
     def __init__(self, env: gym.Env[Any, Any]) -> None:
@@ -74,12 +68,7 @@ class ModelEnv:
 
 
 def model_env(env: gym.Env[Any, Any]) -> ModelEnv:
-    """Return an environment that was reset as a `ModelEnv`.
-
-    Raises:
-        NotKnown: It is none, or was not reset.
-        ValueError: Its table is not one.
-    """
+    """Return a `ModelEnv` of an environment that was reset; NotKnown if it was not."""
     model = ModelEnv(env)
     if getattr(env.unwrapped, "s", None) is None:
         raise NotKnown("env must have been reset")
@@ -92,10 +81,6 @@ def known_table(env: gym.Env[Any, Any]) -> TabularMDP:
     Known are NChain-v0 and toy-text's FrozenLake, CliffWalking and Taxi (without a fickle
     passenger), and subclasses that leave `step`, `reset` and what these read as they are; with no
     wrappers but those that `gym.make` adds.
-
-    Raises:
-        NotKnown: The environment is not known to sample a table.
-        ValueError: Its table is not one.
     """
     layer = env
     while isinstance(layer, gym.Wrapper):
@@ -134,19 +119,15 @@ def time_limits(env: gym.Env[Any, Any]) -> list[Any]:
 
 @cache
 def _samplers() -> tuple[type, ...]:
-    """The classes whose `step` and `reset` sample the table that they offer."""
     from gymnasium.envs.toy_text import CliffWalkingEnv, FrozenLakeEnv, TaxiEnv
 
     return NChainEnv, FrozenLakeEnv, CliffWalkingEnv, TaxiEnv
 
 
 def _refuse_changes(layer: Any, kind: type) -> None:
-    """Refuse an instance whose `step` and `reset`, or what they read, are not those of `kind`.
+    """Refuse an instance that has functions of its own which `step` or `reset` of `kind` call.
 
-    Data in the instance (`P`, `s`) is the truth itself; a function there may be anything.
-
-    Raises:
-        NotKnown: Something is not.
+    Data in the instance (`P`, `s`) is what they sample.
     """
     given: Any = type(layer)
     for name in _functions(given, kind, given.step, given.reset) & vars(layer).keys():
@@ -155,12 +136,10 @@ def _refuse_changes(layer: Any, kind: type) -> None:
 
 @lru_cache(maxsize=64)
 def _functions(given: type, kind: type, step: Any, reset: Any) -> frozenset[str]:
-    """Return which functions `step` and `reset` call and are, by the names in their code.
+    """Return `step`, `reset` and the functions that they call, by the names in their code.
 
-    A class that was changed since has another `step` or `reset`.
-
-    Raises:
-        NotKnown: One of them, or a property that they read, is not that of `kind`.
+    They are those of `kind`, else NotKnown is raised. `step` and `reset` belong to the cache's key,
+    because a class may be changed later.
     """
     if given.__mro__[-len(kind.__mro__) :] != kind.__mro__:
         raise NotKnown(
@@ -174,9 +153,9 @@ def _functions(given: type, kind: type, step: Any, reset: Any) -> frozenset[str]
         names |= set(vars(kind)[name].__code__.co_names)
     names.discard("render")  # drawing is not sampling
     for name in sorted(names):
-        if _found(given, name) is not _found(kind, name):
+        if getattr_static(given, name, None) is not getattr_static(kind, name, None):
             raise NotKnown(_changed(given, name, kind))
-    return frozenset(name for name in names if callable(_found(kind, name)))
+    return frozenset(name for name in names if callable(getattr_static(kind, name, None)))
 
 
 def _changed(given: type, name: str, kind: type) -> str:
@@ -184,11 +163,6 @@ def _changed(given: type, name: str, kind: type) -> str:
         f"env may do something else than its table says: {given.__name__}.{name} is not that of "
         f"{kind.__module__}.{kind.__qualname__}"
     )
-
-
-def _found(kind: type, name: str) -> Any:
-    """Return an attribute as the class has it, properties and functions unbound, None without."""
-    return next((vars(one)[name] for one in kind.__mro__ if name in vars(one)), None)
 
 
 def _as_written(kind: type, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Asking a model what it does: in every state at once, or step by step with what it remembers."""
+"""The deterministic actions of models: in all states at once, or step by step if recurrent."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from nchain_env.mdp import FloatArray, IntArray, TabularMDP
 
-# What a predict that does not take such an observation may raise.
+# The exceptions of a `predict` that does not take such an observation.
 _NOT_TAKEN = (TypeError, ValueError, IndexError, KeyError, AttributeError, AssertionError)
 
 
@@ -26,29 +26,23 @@ class Model(Protocol):
 
 
 def greedy_policy(model: Model, num_states: int) -> IntArray | None:
-    """Return the model's deterministic action in every state, of shape (S,).
+    """Return the model's deterministic actions, (S,); None if it is recurrent.
 
-    A model that takes no batch of observations is asked for one state after the other.
-
-    Returns:
-        None if the model is recurrent: what it does depends on more than the state.
-
-    Raises:
-        ValueError: The model does not give one action for each observation.
+    A model that takes no batch of observations is called for one state after the other.
     """
     states = np.arange(num_states)
     try:
-        actions, memory = _ask(model, states, None, np.ones(num_states, dtype=np.bool_))
-        return _whole(actions, (num_states,)) if memory is None else None
-    except Exception as error:  # whatever a function of one number does with an array
+        actions, model_state = _predict(model, states, None, np.ones(num_states, dtype=np.bool_))
+        return _integers(actions, (num_states,)) if model_state is None else None
+    except Exception as error:  # `predict` may take single observations only
         of_a_batch = error
     policy = np.zeros(num_states, dtype=np.int64)
     try:
         for s in range(num_states):
-            action, memory = _ask(model, s, None, np.ones(1, dtype=np.bool_))
-            if memory is not None:
+            action, model_state = _predict(model, s, None, np.ones(1, dtype=np.bool_))
+            if model_state is not None:
                 return None
-            policy[s] = _whole(action, ())
+            policy[s] = _integers(action, ())
     except _NOT_TAKEN as error:
         raise ValueError(
             "model.predict must take an observation, or a batch of them, and deterministic=True, "
@@ -59,25 +53,21 @@ def greedy_policy(model: Model, num_states: int) -> IntArray | None:
 
 
 def player(model: Model, discrete: bool) -> Callable[[Any, bool], Any]:
-    """Return a function of an observation, and whether an episode starts with it, to an action.
+    """Return a function from an observation, and whether it starts an episode, to an action.
 
-    A recurrent model gets back its state, as stable-baselines3's `evaluate_policy` does it: in
-    batches of one.
-
-    Args:
-        model: Whose deterministic actions are taken.
-        discrete: Whether the actions are integers.
+    A recurrent model gets its state back, in batches of one, as in stable-baselines3's
+    `evaluate_policy`. Discrete actions are returned as integers.
     """
-    remembers: bool | None = None
-    memory: Any = None
+    recurrent: bool | None = None
+    model_state: Any = None
 
     def act(observation: Any, first: bool) -> Any:
-        nonlocal remembers, memory
-        if remembers is None:
-            remembers = _remembers(model, observation)
-        if remembers:
+        nonlocal recurrent, model_state
+        if recurrent is None:
+            recurrent = _is_recurrent(model, observation)
+        if recurrent:
             batch = _batch_of_one(observation)
-            actions, memory = _ask(model, batch, memory, np.array([first]))
+            actions, model_state = _predict(model, batch, model_state, np.array([first]))
             action = actions[0]
         else:
             action, _ = model.predict(observation, deterministic=True)
@@ -89,25 +79,17 @@ def player(model: Model, discrete: bool) -> Callable[[Any, bool], Any]:
 def returns_on_table(
     model: Model, mdp: TabularMDP, horizon: int, episodes: int, seed: int
 ) -> FloatArray:
-    """Return the returns of episodes of a recurrent model, played side by side on a table.
+    """Return the returns, (N,), of episodes of a recurrent model, played side by side on a table.
 
-    Args:
-        model: Whose deterministic actions are taken.
-        mdp: The process.
-        horizon: The number of steps after which an episode is cut off.
-        episodes: How many are played.
-        seed: Makes them the same each time.
-
-    Raises:
-        ValueError: The model does not give one action for each observation.
+    Its actions are deterministic. An episode is cut off after `horizon` steps.
     """
     rng = np.random.default_rng(seed)
     state = (mdp.cumulative_initial > rng.random((episodes, 1))).argmax(axis=-1)
     returns, goes_on = np.zeros(episodes), np.ones(episodes, dtype=np.bool_)
-    memory: Any = None
+    model_state: Any = None
     for step in range(horizon):
-        actions, memory = _ask(model, state, memory, np.full(episodes, step == 0))
-        chosen = _whole(actions, (episodes,))
+        actions, model_state = _predict(model, state, model_state, np.full(episodes, step == 0))
+        chosen = _integers(actions, (episodes,))
         if chosen.min() < 0 or chosen.max() >= mdp.num_actions:
             raise ValueError(
                 f"model.predict must return actions in [0, {mdp.num_actions}), got {chosen}"
@@ -122,29 +104,26 @@ def returns_on_table(
     return returns
 
 
-def _ask(
-    model: Model, observation: Any, memory: Any, starts: npt.NDArray[np.bool_]
+def _predict(
+    model: Model, observation: Any, model_state: Any, starts: npt.NDArray[np.bool_]
 ) -> tuple[Any, Any]:
-    """Return the deterministic actions and the model's state, which is handed back if it has one.
+    """Return the deterministic actions for one observation or a batch, and the model's next state.
 
-    Args:
-        model: The model.
-        observation: One observation, or a batch of them.
-        memory: What it returned last; None at first.
-        starts: (N,) where an episode starts.
+    The model's last state (None at first) and where episodes start, (N,), are passed on if it takes
+    them.
     """
     taken = _parameters(model.predict)
     anything = any(one.kind is Parameter.VAR_KEYWORD for one in taken.values())
-    offered = {"state": memory, "episode_start": starts}
+    offered = {"state": model_state, "episode_start": starts}
     given: dict[str, Any] = {
         name: value
         for name, value in offered.items()
-        if name in taken or (anything and memory is not None)
+        if name in taken or (anything and model_state is not None)
     }
-    if memory is not None and "state" not in given:
+    if model_state is not None and "state" not in given:
         raise ValueError("model.predict must take `state`, because it returned one")
-    actions, next_memory = model.predict(observation, **given, deterministic=True)
-    return actions, next_memory
+    actions, next_state = model.predict(observation, **given, deterministic=True)
+    return actions, next_state
 
 
 def _parameters(function: Any) -> dict[str, Parameter]:
@@ -154,12 +133,12 @@ def _parameters(function: Any) -> dict[str, Parameter]:
         return {}
 
 
-def _remembers(model: Model, observation: Any) -> bool:
+def _is_recurrent(model: Model, observation: Any) -> bool:
     starts = np.ones(1, dtype=np.bool_)
     try:
-        return _ask(model, observation, None, starts)[1] is not None
+        return _predict(model, observation, None, starts)[1] is not None
     except _NOT_TAKEN:  # it may take batches only
-        return _ask(model, _batch_of_one(observation), None, starts)[1] is not None
+        return _predict(model, _batch_of_one(observation), None, starts)[1] is not None
 
 
 def _batch_of_one(observation: Any) -> Any:
@@ -168,10 +147,10 @@ def _batch_of_one(observation: Any) -> Any:
     return np.asarray(observation)[None]
 
 
-def _whole(actions: Any, shape: tuple[int, ...]) -> IntArray:
+def _integers(actions: Any, shape: tuple[int, ...]) -> IntArray:
     given = np.asarray(actions).reshape(shape)
-    with np.errstate(invalid="ignore"):  # NaN, which is no number that was given
-        whole = given.astype(np.int64)
-    if not (whole == given).all():
+    with np.errstate(invalid="ignore"):  # of NaN, which differs below
+        integers = given.astype(np.int64)
+    if not (integers == given).all():
         raise ValueError(f"actions must be integers, got {actions!r}")
-    return whole
+    return integers

@@ -6,38 +6,26 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from nchain_agents.extras import needed_for
+
 
 @contextmanager
 def training_progress(total: int, shown: bool) -> Iterator[Callable[[int, float], None]]:
-    """Yield a function that shows (steps done, return of the last episode); one bar if `shown`.
-
-    Raises:
-        ModuleNotFoundError: `shown`, and rich is not installed.
-    """
+    """Yield a function that shows (steps done, return of the last episode); one bar if `shown`."""
     if not shown:
         yield lambda steps, episode_return: None
         return
-    try:
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-        )
-    except ModuleNotFoundError as missing:
-        raise ModuleNotFoundError(
-            "progress_bar=True needs rich: pip install 'nchain-env[agents]'", name=missing.name
-        ) from missing
+    with needed_for("progress_bar=True", "agents"):
+        from rich import progress as rich
 
     columns = (
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.description}"),
-        TimeElapsedColumn(),
+        rich.BarColumn(),
+        rich.MofNCompleteColumn(),
+        rich.TextColumn("{task.description}"),
+        rich.TimeElapsedColumn(),
     )
     start = time.perf_counter()
-    with Progress(*columns) as progress:
+    with rich.Progress(*columns) as progress:
         task = progress.add_task("learning", total=total)
 
         def show(steps: int, episode_return: float) -> None:

@@ -1,4 +1,4 @@
-"""Imports of large libraries without their notes on start-up."""
+"""Imports of Keras and torch without their log messages, and for one core."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ import sys
 from collections.abc import Iterable
 from importlib import import_module
 
-# One core a run: small networks gain nothing from more, and the results stay the same bytes. It is
-# for the environment of a process in which nothing of these is imported yet.
+# Environment variables of a process that uses one core: small networks gain nothing from more, and
+# results do not depend on their number. To be set before the libraries are imported.
 ONE_CORE = {
     "OMP_NUM_THREADS": "1",
     "TF_NUM_INTRAOP_THREADS": "1",
     "TF_NUM_INTEROP_THREADS": "1",
 }
-# Goes with it: without TensorFlow's notes.
+# The same for TensorFlow's log messages.
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
 def import_quietly(modules: Iterable[str]) -> None:
-    """Import modules, without TensorFlow's notes on start-up; torch gets one thread."""
+    """Import modules without TensorFlow's log messages; torch gets one thread."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
-    # The notes come from C++ before that level is read, so only the file descriptor stops them.
+    # C++ writes some messages before it reads that level, so the file descriptor is redirected.
     stderr = os.dup(2)
     with open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), 2)
         try:
             for module in modules:
                 import_module(module)
-            if "tensorflow" in sys.modules:  # it says more when it first looks for devices
+            if "tensorflow" in sys.modules:  # it logs more when it first looks for devices
                 sys.modules["tensorflow"].config.list_physical_devices()
             if "torch" in sys.modules:  # which may have been imported before, with other settings
                 sys.modules["torch"].set_num_threads(1)

@@ -1,6 +1,6 @@
-"""Epsilon over steps and episodes, for tables and networks.
+"""Schedules of epsilon over steps and episodes, for tables and networks.
 
-The functions are written so that Numba can compile them.
+Numba can compile the functions.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class EpsilonSchedule(NamedTuple):
         final: Epsilon after the share `fraction` of the steps.
         fraction: That share.
         decay: The factor by which each episode's epsilon is smaller, the first's included.
-        learning_starts: So many steps at the beginning are taken at random.
+        learning_starts: The number of random steps at the beginning.
     """
 
     initial: float

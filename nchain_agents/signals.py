@@ -1,4 +1,4 @@
-"""How signals end the command line: with one line, and without a traceback."""
+"""Signals end the command line with one line, and without a traceback."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
-# Ctrl-C, and, where there are such signals, what a batch system sends and a terminal that closes.
+# Ctrl-C, and on POSIX the signals of a batch system and of a terminal that closes.
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
-# In seconds: signals that follow one within this time are the same wish to stop, and when a signal
-# is raised again that came where no exception can be raised.
+# In seconds: a signal that follows another within the first time is ignored; a signal that arrived
+# where Python cannot raise an exception is raised again after the second.
 _SAME, _AGAIN = 1.0, 0.05
 
 
 @contextmanager
 def stopped_by_signals() -> Iterator[None]:
-    """Let signals raise KeyboardInterrupt; where one ends the block, end the process.
+    """Let signals raise KeyboardInterrupt, and end the process where one ends the block.
 
-    Its exit code is 128 and the signal's number, as in a shell. The block is the whole program.
+    The exit code is 128 plus the signal's number, as in a shell. The block is the whole program.
     """
     received, last = int(signal.SIGINT), None
 
@@ -36,7 +36,7 @@ def stopped_by_signals() -> Iterator[None]:
 
     def unraisable(what: Any) -> None:
         nonlocal last
-        # raised in a destructor or in a callback of C, where Python prints and forgets it
+        # raised in a destructor or a C callback, where Python prints and drops it
         if last is not None and isinstance(what.exc_value, KeyboardInterrupt):
             last = None
             again = threading.Timer(_AGAIN, _again, (received,))
@@ -55,17 +55,17 @@ def stopped_by_signals() -> Iterator[None]:
     except SystemExit:
         raise
     except BaseException as error:
-        # an extension module that is interrupted while it is imported may raise anything
+        # an extension module that is interrupted during its import may raise anything
         if not isinstance(error, KeyboardInterrupt) and last is None:
             raise
         _set(numbers, signal.SIG_IGN)
-        with suppress(OSError, ValueError):  # nobody reads, or it is closed
+        with suppress(OSError, ValueError):  # a broken pipe, or a closed file
             print("nchain: stopped", file=sys.stderr, flush=True)
             sys.stdout.flush()
-        # at once: threads would be waited for, and an interrupted `exec` changes the exit code
+        # `sys.exit` would wait for threads, and an interrupted `exec` changes the exit code
         os._exit(128 + received)
     finally:
-        _set(numbers, signal.SIG_DFL)  # what is left is Python's own end, which cannot be stopped
+        _set(numbers, signal.SIG_DFL)  # while Python shuts down
 
 
 def _set(numbers: list[int], handler: Any) -> None:

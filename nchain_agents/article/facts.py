@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 from typing import Any
 
@@ -31,11 +31,20 @@ def facts(result: Reproduction) -> dict[str, Any]:
         "time_limit": _time_limit(result),
     }
     if result.backend is not None:
-        found |= {
-            "network": _network(result),
-            "cartpole": _cartpole(result),
-            "grid_world": _grid_world(result),
-        }
+        found["network"] = _network(result)
+        found["cartpole"] = _by_version(
+            result.cartpole,
+            lambda runs: f"{runs[0].steps:,}",
+            lambda runs: _range((run.episode_returns[-20:].mean() for run in runs), 0),
+            lambda runs: _range((run.result for run in runs), 0),
+            lambda runs: _range((run.q.max() for run in runs), 1),
+        )
+        found["grid_world"] = _by_version(
+            result.grid_world,
+            lambda runs: _range((run.steps for run in runs), 0),
+            lambda runs: _count(run.result == networks.SHORTEST for run in runs),
+            lambda runs: _range((run.q[0].max() for run in runs), 3),
+        )
     return found
 
 
@@ -49,9 +58,9 @@ def _tables(result: Reproduction) -> dict[str, Any]:
         tables[name] = [
             (
                 str(s),
-                *(f"{value:,.{digits}f}" for value in row),
+                *_numbers(row, digits),
                 *(_spread_where_learned(q[:, s, a], min(digits, 1)) for a in range(2)),
-                *(f"{value:,.{digits}f}" for value in exact[s]),
+                *_numbers(exact[s], digits),
             )
             for s, row in enumerate(printed)
         ]
@@ -60,12 +69,8 @@ def _tables(result: Reproduction) -> dict[str, Any]:
             if len(learned):
                 printed_values += 1
                 inside += bool(learned.min() <= printed[s][a] <= learned.max())
-    return {
-        "rows": tables,
-        "inside": inside,
-        "printed": printed_values,
-        "rounds": len(tournament.q),
-    }
+    rounds = len(tournament.q)
+    return {"rows": tables, "inside": inside, "printed": printed_values, "rounds": rounds}
 
 
 def _tournament(result: Reproduction) -> dict[str, Any]:
@@ -73,17 +78,11 @@ def _tournament(result: Reproduction) -> dict[str, Any]:
     rounds, wins = len(tournament.q), tournament.wins
     rows: list[Row] = []
     for i, name in enumerate(tournament.names):
-        low, high = binomial_interval(wins[i], rounds)
-        rows.append(
-            (
-                name,
-                str(published.WINS[i]),
-                str(wins[i]),
-                f"{100 * low:.0f} to {100 * high:.0f} %",
-                f"{tournament.returns[:, i].mean():,.0f}",
-                str(tournament.forward[i]),
-            )
-        )
+        low, high = (100 * limit for limit in binomial_interval(wins[i], rounds))
+        counts = str(published.WINS[i]), str(wins[i])
+        expected_return = f"{tournament.returns[:, i].mean():,.0f}"
+        optimal = str(tournament.forward[i])
+        rows.append((name, *counts, f"{low:.0f} to {high:.0f} %", expected_return, optimal))
     return {
         "rows": rows,
         "rounds": rounds,
@@ -95,27 +94,17 @@ def _tournament(result: Reproduction) -> dict[str, Any]:
 
 def _corrected(result: Reproduction) -> dict[str, Any]:
     exact = value_iteration(chain_mdp(), published.GAMMA)
-    rows: list[Row] = [
-        (
-            version,
-            ", ".join(map(str, tournament.wins)),
-            f"{tournament.forward[2]} of {len(tournament.q)}",
-            f"{tournament.returns[:, 2].mean():,.0f}",
-        )
-        for version, tournament in result.tournaments.items()
-    ]
-    values = {
-        version: [
-            (
-                str(s),
-                *(_spread(tournament.q[:, 2, s, a]) for a in range(2)),
-                *(f"{value:.2f}" for value in exact[s]),
-            )
-            for s in range(len(exact))
-        ]
-        for version, tournament in result.tournaments.items()
-        if version != "as written"
-    }
+    rows: list[Row] = []
+    values: dict[str, list[Row]] = {}
+    for version, tournament in result.tournaments.items():
+        wins = ", ".join(map(str, tournament.wins))
+        optimal = f"{tournament.forward[2]} of {len(tournament.q)}"
+        rows.append((version, wins, optimal, f"{tournament.returns[:, 2].mean():,.0f}"))
+        if version != "as written":
+            spread = [[_spread(q) for q in state] for state in tournament.q[:, 2].T.swapaxes(0, 1)]
+            values[version] = [
+                (str(s), *spread[s], *_numbers(exact[s], 2)) for s in range(len(exact))
+            ]
     return {"rows": rows, "values": values}
 
 
@@ -124,10 +113,7 @@ def _time_limit(result: Reproduction) -> dict[str, Any]:
     lost = (limit.terminated - limit.bootstrapped).mean(axis=0)
     exact = limit.exact_terminated - limit.exact_bootstrapped
     columns = np.concatenate([limit.exact_bootstrapped, lost, exact], axis=1)
-    rows: list[Row] = [
-        (str(s), *(f"{value:.2f}" for value in row)) for s, row in enumerate(columns)
-    ]
-    return {"rows": rows}
+    return {"rows": [(str(s), *_numbers(row, 2)) for s, row in enumerate(columns)]}
 
 
 def _network(result: Reproduction) -> dict[str, Any]:
@@ -140,24 +126,21 @@ def _network(result: Reproduction) -> dict[str, Any]:
     rows: list[Row] = [
         (
             str(s),
-            *(f"{value:.2f}" for value in printed[s]),
+            *_numbers(printed[s], 2),
             *(_mean_and_range(q[:, s, a], 1) for a in range(2)),
-            *(f"{value:.2f}" for value in exact[s]),
+            *_numbers(exact[s], 2),
         )
         for s in range(len(exact))
     ]
-    versions: list[Row] = [
-        (
-            version,
-            f"{trained[0].steps:,}",
-            f"{sum((run.q.argmax(axis=-1) == 0).all() for run in trained)} of {len(trained)}",
-            f"{median(run.result for run in trained):,.1f}",
-        )
-        for version, trained in result.chain.items()
-    ]
+    versions = _by_version(
+        result.chain,
+        lambda runs: f"{runs[0].steps:,}",
+        lambda runs: _count((run.q.argmax(axis=-1) == 0).all() for run in runs),
+        lambda runs: f"{median(run.result for run in runs):,.1f}",
+    )
     return {
         "rows": rows,
-        "versions": versions,
+        "versions": versions["rows"],
         "seeds": len(runs),
         "episodes": result.scale.network_episodes,
         "printed": printed.size,
@@ -168,35 +151,21 @@ def _network(result: Reproduction) -> dict[str, Any]:
     }
 
 
-def _cartpole(result: Reproduction) -> dict[str, Any]:
-    rows: list[Row] = [
-        (
-            version,
-            f"{runs[0].steps:,}",
-            _median_and_range(runs, lambda run: run.episode_returns[-20:].mean(), 0),
-            _median_and_range(runs, lambda run: run.result, 0),
-            _median_and_range(runs, lambda run: run.q.max(), 1),
-        )
-        for version, runs in result.cartpole.items()
-    ]
-    return {"rows": rows, "seeds": _seeds(result.cartpole)}
+def _by_version(
+    versions: dict[str, tuple[Run, ...]], *columns: Callable[[Sequence[Run]], str]
+) -> dict[str, Any]:
+    """Return a row for each version, with what each column says of its runs."""
+    rows = [(version, *(say(runs) for say in columns)) for version, runs in versions.items()]
+    return {"rows": rows, "seeds": len(next(iter(versions.values())))}
 
 
-def _grid_world(result: Reproduction) -> dict[str, Any]:
-    rows: list[Row] = [
-        (
-            version,
-            _median_and_range(runs, lambda run: run.steps, 0),
-            f"{sum(run.result == networks.SHORTEST for run in runs)} of {len(runs)}",
-            _median_and_range(runs, lambda run: run.q[0].max(), 3),
-        )
-        for version, runs in result.grid_world.items()
-    ]
-    return {"rows": rows, "seeds": _seeds(result.grid_world)}
+def _numbers(values: Iterable[float], digits: int) -> Row:
+    return tuple(f"{value:,.{digits}f}" for value in values)
 
 
-def _seeds(versions: dict[str, tuple[Run, ...]]) -> int:
-    return len(next(iter(versions.values())))
+def _count(true: Iterable[Any]) -> str:
+    each = [bool(one) for one in true]
+    return f"{sum(each)} of {len(each)}"
 
 
 def _spread_where_learned(values: FloatArray, digits: int) -> str:
@@ -210,22 +179,21 @@ def _spread_where_learned(values: FloatArray, digits: int) -> str:
 
 def _spread(values: FloatArray, digits: int = 1) -> str:
     """Return the median and the middle 90 %."""
-    low, middle, high = (f"{x:,.{digits}f}" for x in np.percentile(values, (5, 50, 95)))
+    low, middle, high = _numbers(np.percentile(values, (5, 50, 95)), digits)
     return f"{middle} ({low} to {high})"
 
 
 def _mean_and_range(values: FloatArray, digits: int) -> str:
     """Return the mean, the smallest and the largest."""
-    mean, low, high = (f"{x:.{digits}f}" for x in (values.mean(), values.min(), values.max()))
+    mean, low, high = _numbers((values.mean(), values.min(), values.max()), digits)
     return f"{mean} ({low} to {high})"
 
 
-def _median_and_range(runs: Sequence[Run], measure: Callable[[Run], float], digits: int) -> str:
-    """Return the median, the smallest and the largest of what is measured on each run."""
-    values = sorted(float(measure(run)) for run in runs)
-    texts = [_number(value, digits) for value in (median(values), values[0], values[-1])]
-    return texts[0] if texts[1] == texts[2] else f"{texts[0]} ({texts[1]} to {texts[2]})"
-
-
-def _number(value: float, digits: int) -> str:
-    return f"{value:.2g}" if abs(value) >= 1e6 else f"{value:,.{digits}f}"
+def _range(values: Iterable[float], digits: int) -> str:
+    """Return the median, and the smallest and the largest where they differ."""
+    known = sorted(float(value) for value in values)
+    middle, low, high = (
+        f"{value:.2g}" if abs(value) >= 1e6 else f"{value:,.{digits}f}"
+        for value in (median(known), known[0], known[-1])
+    )
+    return middle if low == high else f"{middle} ({low} to {high})"

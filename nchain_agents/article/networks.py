@@ -16,7 +16,9 @@ from nchain_agents.article import published
 from nchain_agents.article.wrappers import TerminationAsTruncation, TruncationAsTermination
 from nchain_agents.callbacks import StopAtConvergence
 from nchain_agents.presets import problem
+from nchain_env import chain_mdp
 from nchain_env.mdp import FloatArray, TabularMDP
+from nchain_env.planning import policy_return
 
 GAMES = 20  # greedy ones, after training on CartPole
 SHORTEST = 6  # steps from the start of the grid world to its goal
@@ -34,18 +36,11 @@ GRID_WORLD = ("table", "network, as written", "replay buffer and target network"
 
 @dataclass(frozen=True)
 class Run:
-    """What came of training a network.
-
-    Args:
-        steps: How many steps the training took.
-        episode_returns: (E,) the total reward of each finished episode of the training.
-        q: (N, A) its values of some observations.
-        result: What its greedy policy achieved, each experiment in its own measure.
-    """
+    """The training of a network, and its greedy policy's result in the experiment's own measure."""
 
     steps: int
-    episode_returns: FloatArray
-    q: FloatArray
+    episode_returns: FloatArray  # (E,) of the finished episodes of the training
+    q: FloatArray  # (N, A) its values of some observations
     result: float
 
 
@@ -56,7 +51,7 @@ def _run(agent: Any, q: FloatArray, result: float) -> Run:
 def keras_network(
     inputs: int, hidden: tuple[int, ...], activation: str, outputs: int, seed: int
 ) -> Any:
-    """Return a network as Keras makes it by default, but with seeded initial weights."""
+    """Return a network with Keras's default initializer, seeded."""
     import keras
 
     seeds = iter(np.random.SeedSequence(seed).generate_state(len(hidden) + 1).tolist())
@@ -85,7 +80,7 @@ def online_learner(env: Any, network: Any, seed: int, **changes: Any) -> Any:
 
 
 def tutorial_learner(seed: int) -> Any:
-    """Return the tutorial's network with its learning."""
+    """Return the tutorial's agent."""
     network = keras_network(5, (published.HIDDEN,), published.ACTIVATION, 2, seed)
     return online_learner("NChain-v0", network, seed)
 
@@ -101,12 +96,9 @@ def chain_corrected(seed: int, steps: int) -> Run:
 
 
 def _chain_run(agent: Any, steps: int) -> Run:
-    from nchain_agents.article.tables import exact_returns
-
     agent.learn(steps)
     q = agent.q_values(np.arange(5))
-    result = float(exact_returns(q.argmax(axis=1)[None])[0])
-    return _run(agent, q, result)
+    return _run(agent, q, policy_return(chain_mdp(), q.argmax(axis=1), published.STEPS))
 
 
 def cartpole(seed: int, version: str, steps: int) -> Run:

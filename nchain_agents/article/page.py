@@ -7,6 +7,7 @@ import re
 from importlib.resources import files as package_files
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, StrictUndefined
 from rich.console import Console
 from rich.markdown import Markdown
@@ -22,10 +23,7 @@ from nchain_agents.report.table import Table
 
 def as_data(result: Reproduction) -> dict[str, Any]:
     """Return all numbers as JSON-ready data; nothing in it depends on clocks."""
-    import numpy as np
-
     played = result.tournaments["as written"]
-    limit = result.time_limit
     data: dict[str, Any] = {
         "source": published.SOURCE,
         "seed": result.seed,
@@ -42,12 +40,7 @@ def as_data(result: Reproduction) -> dict[str, Any]:
         "tournaments": {
             version: _tournament(tournament) for version, tournament in result.tournaments.items()
         },
-        "time_limit": {
-            "bootstrapped": limit.bootstrapped.tolist(),
-            "terminated": limit.terminated.tolist(),
-            "exact_bootstrapped": limit.exact_bootstrapped.tolist(),
-            "exact_terminated": limit.exact_terminated.tolist(),
-        },
+        "time_limit": {name: array.tolist() for name, array in vars(result.time_limit).items()},
     }
     if result.backend is not None:
         q = np.array([run.q for run in result.chain["as written"]])
@@ -95,12 +88,7 @@ def _runs(versions: dict[str, tuple[Run, ...]]) -> dict[str, Any]:
 
 
 def as_markdown(result: Reproduction, command: str) -> str:
-    """Return the page as Markdown; its pictures are expected beside it.
-
-    Args:
-        result: What the page reports.
-        command: The command that produced it.
-    """
+    """Return the page as Markdown, with links to pictures beside it."""
     template = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     text = package_files(__package__).joinpath("page.md.j2").read_text(encoding="utf-8")
     page = template.from_string(text).render(

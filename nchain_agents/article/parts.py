@@ -1,4 +1,4 @@
-"""The finished parts of a reproduction, kept until all are there."""
+"""The finished parts of a reproduction, kept until all are finished."""
 
 from __future__ import annotations
 
@@ -37,12 +37,7 @@ class Parts:
         self._versions = [_version(name) for name in _PACKAGES]
 
     def find(self, what: Sequence[Any], kind: type[T]) -> T | None:
-        """Return a part, None if it is not there.
-
-        Args:
-            what: All that it depends on, ready for JSON.
-            kind: Its dataclass.
-        """
+        """Return a part of a dataclass, by all that it depends on; None if it is not there."""
         if self._folder is None:
             return None
         try:
@@ -53,11 +48,7 @@ class Parts:
             return None
 
     def keep(self, what: Sequence[Any], part: Any) -> None:
-        """Keep a part.
-
-        Raises:
-            OSError: It cannot be written.
-        """
+        """Keep a part."""
         if self._folder is None:
             return
         self._folder.mkdir(exist_ok=True)

@@ -19,7 +19,6 @@ from nchain_env.planning import policy_return, value_iteration
 
 # Okabe and Ito's colours, which people with any colour vision tell apart
 _OURS, _ARTICLE, _RIGHT, _GREY, _SKY = "#0072B2", "#D55E00", "#009E73", "#444444", "#56B4E9"
-_ACTIONS = ("forward", "backward")
 
 
 def draw(out: Path, result: Reproduction) -> tuple[str, ...]:
@@ -38,135 +37,97 @@ def draw(out: Path, result: Reproduction) -> tuple[str, ...]:
     return tuple(pictures)
 
 
-def _plain(axes: Axes, **settings: Any) -> None:
-    axes.set(**settings)
-    axes.grid(alpha=0.25)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+def _finish(figure: Figure, ncols: int, **settings: Any) -> Figure:
+    """Set all axes of a figure, and write the first one's legend below."""
+    for axes in figure.axes:
+        axes.set(**settings)
+        axes.grid(alpha=0.25)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=ncols, frameon=False)
+    return figure
+
+
+def _figure(title: str, size: tuple[float, float]) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=size, layout="constrained")
+    return figure, figure.subplots(subplot_kw={"title": title})
+
+
+def _panels(title: str, ylabel: str) -> tuple[Figure, list[Axes]]:
+    """Return a figure with a panel for each action."""
+    figure = Figure(figsize=(9, 4.6), layout="constrained")
+    panels = list(figure.subplots(1, 2, sharey=True))
+    for axes, action in zip(panels, ("forward", "backward"), strict=True):
+        axes.set_title(action)
+    panels[0].set_ylabel(ylabel)
+    figure.suptitle(title)
+    return figure, panels
+
+
+def _dots(axes: Axes, x: Any, y: Any, colour: str, label: str) -> None:
+    """Draw a dot for each of many values."""
+    style: dict[str, Any] = {"markersize": 3, "alpha": 0.5, "markeredgewidth": 0}
+    axes.plot(np.ravel(x), np.ravel(y), "o", color=colour, label=label, **style)
+
+
+def _published(axes: Axes, x: Any, y: Any, label: str) -> None:
+    """Draw what the article prints."""
+    style: dict[str, Any] = {"color": _ARTICLE, "markersize": 7, "markeredgecolor": "white"}
+    axes.plot(x, y, "D", label=label, clip_on=False, zorder=5, **style)
 
 
 def _tables(result: Reproduction) -> Figure:
-    figure = Figure(figsize=(9, 4.6), layout="constrained")
-    panels = figure.subplots(1, 2, sharey=True)
     name, scale = "epsilon-greedy-q", 1 / published.LEARNING_RATE
-    versions = (
-        ("as written", 1.0, _OURS, -0.22),
-        ("visit-count rates", scale, _RIGHT, 0.22),
-    )
+    figure, panels = _panels(f"Tables of {name}", "Q, on the scale of the article's code")
+    versions = (("as written", 1.0, _OURS, -0.22), ("visit-count rates", scale, _RIGHT, 0.22))
     printed, exact = np.array(published.TABLES[name]), exact_table(name)
     states = np.arange(len(printed))
     for a, axes in enumerate(panels):
         for version, factor, colour, shift in versions:
             q = result.tournaments[version].q[:, 2, :, a] * factor
-            rng = np.random.default_rng(0)
-            for s in states:
-                axes.plot(
-                    s + shift + rng.uniform(-0.1, 0.1, len(q)),
-                    q[:, s],
-                    "o",
-                    color=colour,
-                    markersize=2.5,
-                    alpha=0.45,
-                    markeredgewidth=0,
-                    label=f"{version}, {len(q)} tables" if s == a == 0 else None,
-                )
-        for s in states:
-            axes.hlines(
-                exact[s, a], s - 0.4, s + 0.4, _GREY, label="exact" if s == a == 0 else None
-            )
-        axes.plot(
-            states - 0.22,
-            printed[:, a],
-            "D",
-            color=_ARTICLE,
-            markersize=6,
-            markeredgecolor="white",
-            label="the article's table" if a == 0 else None,
-        )
-        _plain(axes, title=_ACTIONS[a], xlabel="state", xticks=states, ylim=(0, None))
-    panels[0].set_ylabel("Q, on the scale of the article's code")
-    figure.suptitle("Tables of epsilon-greedy-q")
-    figure.legend(loc="outside lower center", ncols=4, frameon=False, markerscale=1.5)
-    return figure
+            jitter = np.random.default_rng(0).uniform(-0.1, 0.1, q.shape)
+            _dots(axes, states + shift + jitter, q, colour, f"{version}, {len(q)} tables")
+        axes.hlines(exact[:, a], states - 0.4, states + 0.4, _GREY, label="exact")
+        _published(axes, states - 0.22, printed[:, a], "the article's table")
+    return _finish(figure, 4, xlabel="state", xticks=states, ylim=(0, None))
 
 
 def _tournament(result: Reproduction) -> Figure:
-    figure = Figure(figsize=(7.5, 4.4), layout="constrained")
-    axes = figure.subplots()
-    names = list(published.TABLES)
-    rounds = result.scale.rounds
-    bars: list[tuple[str, tuple[int, ...], int, str]] = [
-        ("the article", published.WINS, published.ROUNDS, _ARTICLE)
+    figure, axes = _figure("Wins in the tournament, with 95 % intervals", (7.5, 4.4))
+    played: list[tuple[str, tuple[int, ...], int]] = [
+        ("the article", published.WINS, published.ROUNDS)
     ]
-    bars += [
-        (version if i else f"ours, {version}", played.wins, rounds, colour)
-        for i, ((version, played), colour) in enumerate(
-            zip(result.tournaments.items(), (_OURS, _SKY, _RIGHT), strict=True)
-        )
-    ]
+    played += [(f"ours, {v}", t.wins, len(t.q)) for v, t in result.tournaments.items()]
     width = 0.2
-    for i, (label, wins, total, colour) in enumerate(bars):
+    for i, (label, wins, rounds) in enumerate(played):
         at = np.arange(3) + (i - 1.5) * width
-        shares = 100 * np.array(wins) / total
-        limits = 100 * np.array([binomial_interval(count, total) for count in wins]).T
+        shares = 100 * np.array(wins) / rounds
+        limits = 100 * np.array([binomial_interval(count, rounds) for count in wins]).T
+        axes.bar(at, shares, width * 0.92, color=(_ARTICLE, _OURS, _SKY, _RIGHT)[i], label=label)
         reach = np.abs(limits - shares)
-        axes.bar(at, shares, width * 0.92, color=colour, label=label)
         axes.errorbar(at, shares, reach, fmt="none", ecolor=_GREY, elinewidth=1, capsize=2.5)
-    _plain(
-        axes,
-        title="Wins in the tournament, with 95 % intervals",
-        ylabel="rounds won, %",
-        xticks=range(3),
-        xticklabels=names,
-        ylim=(0, 104),
-    )
-    axes.grid(axis="x", visible=False)
-    figure.legend(loc="outside lower center", ncols=4, frameon=False)
-    return figure
+    axes.set_xticks(range(3), list(published.TABLES))
+    return _finish(figure, 2, ylabel="rounds won, %", ylim=(0, 104))
 
 
 def _network_reward(result: Reproduction) -> Figure:
-    figure = Figure(figsize=(8, 4.6), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = _figure("The Keras network learns the chain", (8, 4.6))
     curves = np.array([run.episode_returns for run in result.chain["as written"]]) / published.STEPS
     episodes = np.arange(1, curves.shape[1] + 1)
+    smallest, largest = curves.min(axis=0), curves.max(axis=0)
+    label = f"{len(curves)} seeds, smallest to largest"
     axes.fill_between(
-        episodes,
-        curves.min(axis=0),
-        curves.max(axis=0),
-        color=_OURS,
-        alpha=0.13,
-        linewidth=0,
-        label=f"{len(curves)} seeds, smallest to largest",
+        episodes, smallest, largest, color=_OURS, alpha=0.13, linewidth=0, label=label
     )
     axes.plot(episodes, curves[0], color=_OURS, linewidth=0.5, alpha=0.75, label="one seed")
     axes.plot(episodes, curves.mean(axis=0), color=_GREY, linewidth=1.0, label="mean of the seeds")
-    axes.plot(
-        *_best_while_exploring(episodes[-1]),
-        "--",
-        color=_RIGHT,
-        linewidth=1.6,
-        label="exact: best policy, exploring",
-    )
-    axes.plot(
-        [1, episodes[-1]],
-        [published.FIRST_REWARD, published.LAST_REWARD],
-        "D",
-        color=_ARTICLE,
-        markersize=7,
-        clip_on=False,
-        zorder=5,
-        label="the article's curve, about",
-    )
-    _plain(
-        axes,
-        title="The Keras network learns the chain",
-        xlabel="episode",
-        ylabel="reward per step",
-        xlim=(1, max(episodes[-1], 2)),
-    )
-    figure.legend(loc="outside lower center", ncols=3, frameon=False)
-    return figure
+    best, label = _best_while_exploring(episodes[-1]), "exact: best policy, exploring"
+    axes.plot(*best, "--", color=_RIGHT, linewidth=1.6, label=label)
+    ends = [published.FIRST_REWARD, published.LAST_REWARD]
+    _published(axes, [1, episodes[-1]], ends, "the article's curve, about")
+    limits = (1, max(episodes[-1], 2))
+    return _finish(figure, 3, xlabel="episode", ylabel="reward per step", xlim=limits)
 
 
 def _best_while_exploring(episodes: int) -> tuple[list[int], list[float]]:
@@ -183,54 +144,25 @@ def _best_while_exploring(episodes: int) -> tuple[list[int], list[float]]:
 
 
 def _network_q(result: Reproduction) -> Figure:
-    figure = Figure(figsize=(8.5, 4.4), layout="constrained")
-    panels = figure.subplots(1, 2, sharey=True)
+    title = "How far the Keras network's values are from the exact ones"
+    figure, panels = _panels(title, "Q - Q*")
     q = np.array([run.q for run in result.chain["as written"]])
     exact = value_iteration(chain_mdp(), published.GAMMA)
     states = np.arange(len(exact))
-    spread = np.linspace(-0.15, 0.15, len(q))
+    spread = np.linspace(-0.15, 0.15, len(q))[:, None]
     low, high = next_value_interval(q)
+    style: dict[str, Any] = {"color": _OURS, "alpha": 0.12, "label": "one more run, 95 %"}
     for a, axes in enumerate(panels):
-        axes.axhline(0, color=_GREY, linewidth=1, label="exact" if a == 0 else None)
-        axes.bar(
-            states,
-            (high - low)[:, a],
-            0.5,
-            (low - exact)[:, a],
-            color=_OURS,
-            alpha=0.12,
-            label="one more run, 95 %" if a == 0 else None,
-        )
-        for s in states:
-            axes.plot(
-                s + spread,
-                q[:, s, a] - exact[s, a],
-                "o",
-                color=_OURS,
-                markersize=4,
-                alpha=0.7,
-                markeredgewidth=0,
-                label=f"ours, {len(q)} seeds" if s == a == 0 else None,
-            )
-        axes.plot(
-            states,
-            np.array(published.NETWORK_Q)[:, a] - exact[:, a],
-            "D",
-            color=_ARTICLE,
-            markersize=7,
-            markeredgecolor="white",
-            label="the article" if a == 0 else None,
-        )
-        _plain(axes, title=_ACTIONS[a], xlabel="state", xticks=states)
-    panels[0].set_ylabel("Q - Q*")
-    figure.suptitle("How far the Keras network's values are from the exact ones")
-    figure.legend(loc="outside lower center", ncols=4, frameon=False)
-    return figure
+        axes.axhline(0, color=_GREY, linewidth=1, label="exact")
+        axes.bar(states, (high - low)[:, a], 0.5, (low - exact)[:, a], **style)
+        _dots(axes, states + spread, (q - exact)[:, :, a], _OURS, f"ours, {len(q)} seeds")
+        _published(axes, states, (published.NETWORK_Q - exact)[:, a], "the article")
+    return _finish(figure, 4, xlabel="state", xticks=states)
 
 
 def _cartpole(result: Reproduction) -> Figure:
-    figure = Figure(figsize=(8, 4.6), layout="constrained")
-    axes = figure.subplots()
+    title = "CartPole: length of the training's episodes, mean of 20"
+    figure, axes = _figure(title, (8, 4.6))
     # wide below narrow and dashed, where two versions go the same way
     styles: tuple[dict[str, Any], ...] = (
         {"color": _ARTICLE, "linewidth": 3.5},
@@ -244,21 +176,8 @@ def _cartpole(result: Reproduction) -> Figure:
             lengths = run.episode_returns  # a step pays 1
             window = min(20, len(lengths))
             smooth = np.convolve(lengths, np.ones(window) / window, mode="valid")
-            axes.plot(
-                np.cumsum(lengths)[window - 1 :],
-                smooth,
-                alpha=0.85,
-                label=None if i else version,
-                **style,
-            )
+            steps, label = np.cumsum(lengths)[window - 1 :], None if i else version
+            axes.plot(steps, smooth, alpha=0.85, label=label, **style)
     axes.axhline(500, color=_GREY, linestyle="--", linewidth=1)
-    _plain(
-        axes,
-        title="CartPole: length of the training's episodes, mean of 20",
-        xlabel="training steps",
-        ylabel="steps",
-        ylim=(0, 520),
-        xlim=(0, None),
-    )
-    figure.legend(loc="outside lower center", ncols=2, frameon=False)
-    return figure
+    labels = {"xlabel": "training steps", "ylabel": "steps"}
+    return _finish(figure, 2, **labels, xlim=(0, None), ylim=(0, 520))

@@ -29,36 +29,23 @@ from nchain_agents.study.pool import Pool
 
 T = TypeVar("T")
 
-# Told what begins and how long it is; gives what is to be told how much of it is done.
+# A function of an experiment's name and length that returns what is called with its progress.
 Track = Callable[[str, int], Advance]
 # The runs of each version of an experiment, in the order of their seeds.
 Runs = dict[str, tuple[networks.Run, ...]]
 
-# The steps of CartPole's first three versions; the others take their preset's.
-_CARTPOLE_STEPS = 20_000
-
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is done; by default what the articles do.
+    """How long and how many the trainings are; by default as in the articles."""
 
-    Args:
-        rounds: The rounds of the tournament.
-        seeds: How often each network is trained on the chain.
-        grid_world_seeds: How often in the grid world.
-        cartpole_seeds: How often on CartPole.
-        network_episodes: The episodes of the tutorial's network.
-        step_fraction: The fraction of the other trainings' steps.
-        time_limits: How many pairs of tables show what the time limit does.
-    """
-
-    rounds: int = published.ROUNDS
-    seeds: int = 10
+    rounds: int = published.ROUNDS  # of the tournament
+    seeds: int = 10  # of each network on the chain
     grid_world_seeds: int = 10
     cartpole_seeds: int = 3
-    network_episodes: int = published.NETWORK_EPISODES
-    step_fraction: float = 1.0
-    time_limits: int = 3
+    network_episodes: int = published.NETWORK_EPISODES  # of the tutorial's network
+    step_fraction: float = 1.0  # of the steps of all other trainings
+    time_limits: int = 3  # pairs of tables that show the effect of the time limit
 
     @property
     def whole(self) -> bool:
@@ -73,25 +60,14 @@ class Scale:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """All that came of it.
-
-    Args:
-        scale: How much was done.
-        seed: What it was repeatable with.
-        backend: Keras's backend; None where the networks were left out.
-        tournaments: By the version of the learners.
-        time_limit: Tables with and without bootstrapping through it.
-        chain: The networks on the chain, by their version, as the next two; empty if left out.
-        cartpole: On CartPole.
-        grid_world: In the grid world.
-    """
+    """The results of all experiments."""
 
     scale: Scale
     seed: int
-    backend: str | None
-    tournaments: dict[str, Tournament]
+    backend: str | None  # Keras's; None where the networks were left out
+    tournaments: dict[str, Tournament]  # by the version of the learners
     time_limit: TimeLimit
-    chain: Runs
+    chain: Runs  # empty, as the next two, where the networks were left out
     cartpole: Runs
     grid_world: Runs
 
@@ -112,18 +88,15 @@ class _Task:
 def reproduce(
     scale: Scale, seed: int, jobs: int, backend: str | None, track: Track, parts: Parts
 ) -> Reproduction:
-    """Run all experiments.
+    """Run all experiments; a RuntimeError says which training failed.
 
     Args:
-        scale: How much of them.
-        seed: Makes it repeatable.
-        jobs: How many agents learn at a time; their number changes nothing else.
+        scale: How long and how many the trainings are.
+        seed: The seed of everything random.
+        jobs: How many agents learn at a time; results do not depend on it.
         backend: Keras's backend; None leaves out the networks.
-        track: Told what begins.
-        parts: Has the parts that were finished before, and keeps those that are finished now.
-
-    Raises:
-        RuntimeError: A training failed.
+        track: Called at the beginning of each experiment.
+        parts: Keeps the finished parts.
     """
 
     def part(
@@ -166,34 +139,33 @@ def reproduce(
 
 def _tasks(scale: Scale, seed: int) -> list[_Task]:
     def seeds(experiment: int, number: int) -> list[int]:
-        drawn: list[int] = (
-            np.random.SeedSequence([seed, experiment]).generate_state(number).tolist()
-        )
-        return drawn
+        drawn = np.random.SeedSequence([seed, experiment]).generate_state(number)
+        return [int(one) for one in drawn]
 
     def steps(whole: int) -> int:
         return max(int(whole * scale.step_fraction), 100)
 
-    tasks = []
-    for s in seeds(2, scale.seeds):
-        episodes, others = scale.network_episodes, steps(20_000)
-        for version, function, arguments, length in (
-            ("as written", networks.chain_as_written, (s, episodes), episodes * published.STEPS),
-            (networks.CARTPOLE[3], networks.chain_corrected, (s, others), others),
-        ):
-            tasks.append(_Task("chain", version, length, function, arguments))
-    for s in seeds(3, scale.cartpole_seeds):
-        for i, version in enumerate(networks.CARTPOLE):
-            length = steps(_CARTPOLE_STEPS if i < 3 else problem("cartpole").steps)
-            tasks.append(
-                _Task("cartpole", version, length, networks.cartpole, (s, version, length))
-            )
-    for s in seeds(4, scale.grid_world_seeds):
-        for version in networks.GRID_WORLD:
-            length = steps(problem("gridworld").steps)
-            tasks.append(
-                _Task("grid world", version, length, networks.grid_world, (s, version, length))
-            )
+    episodes, short, grid = scale.network_episodes, steps(20_000), steps(problem("gridworld").steps)
+    cartpole = [short] * 3 + [steps(problem("cartpole").steps)] * 2
+    chain = (
+        ("as written", networks.chain_as_written, episodes, episodes * published.STEPS),
+        (networks.CARTPOLE[3], networks.chain_corrected, short, short),
+    )
+    tasks = [
+        _Task("chain", version, length, function, (s, argument))
+        for s in seeds(2, scale.seeds)
+        for version, function, argument, length in chain
+    ]
+    tasks += [
+        _Task("cartpole", version, length, networks.cartpole, (s, version, length))
+        for s in seeds(3, scale.cartpole_seeds)
+        for version, length in zip(networks.CARTPOLE, cartpole, strict=True)
+    ]
+    tasks += [
+        _Task("grid world", version, grid, networks.grid_world, (s, version, grid))
+        for s in seeds(4, scale.grid_world_seeds)
+        for version in networks.GRID_WORLD
+    ]
     return tasks
 
 

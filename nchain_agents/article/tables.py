@@ -16,6 +16,7 @@ from nchain_agents.batch import learn_many
 from nchain_agents.tabular.q_learning import QLearning
 from nchain_agents.tabular.reward_sum import RewardSum
 from nchain_agents.tabular.table_agent import TableAgent
+from nchain_agents.tabular.temporal_difference import TemporalDifferenceAgent
 from nchain_env import chain_mdp
 from nchain_env.mdp import FloatArray, IntArray
 from nchain_env.planning import evaluate_policy, policy_return, value_iteration
@@ -23,52 +24,34 @@ from nchain_env.planning import evaluate_policy, policy_return, value_iteration
 Maker = Callable[..., TableAgent]
 Advance = Callable[[int], None]
 
-# The learners by name, as the tutorial has them and corrected. The printed rule scales the reward
-# by the learning rate, which the tutorial's code does not.
-_NAIVE = partial(RewardSum, "NChain-v0")
-_TUTORIAL = partial(
-    TutorialQLearning,
-    "NChain-v0",
-    gamma=published.GAMMA,
-    learning_rate=published.LEARNING_RATE,
-)
-_SCALED = partial(
-    QLearning, "NChain-v0", gamma=published.GAMMA, learning_rate=published.LEARNING_RATE
-)
-_VISITS = partial(QLearning, "NChain-v0", gamma=published.GAMMA, learning_rate=1.0, visit_power=0.6)
 
-
-def _three(learner: Maker) -> dict[str, Maker]:
+def _three(learner: type[TemporalDifferenceAgent], **settings: float) -> dict[str, Maker]:
+    make = partial(learner, "NChain-v0", gamma=published.GAMMA, **settings)  # type: ignore[arg-type]
     makers: tuple[Maker, ...] = (
-        _NAIVE,
-        partial(learner, epsilon=0.0),
-        partial(learner, epsilon=published.EPSILON),
+        partial(RewardSum, "NChain-v0"),
+        partial(make, epsilon=0.0),
+        partial(make, epsilon=published.EPSILON),
     )
     return dict(zip(published.TABLES, makers, strict=True))
 
 
+# The learners by name, as the tutorial has them and corrected. The printed rule scales the reward
+# by the learning rate, which the tutorial's code does not.
 VERSIONS: dict[str, dict[str, Maker]] = {
-    "as written": _three(_TUTORIAL),
-    "scaled reward": _three(_SCALED),
-    "visit-count rates": _three(_VISITS),
+    "as written": _three(TutorialQLearning, learning_rate=published.LEARNING_RATE),
+    "scaled reward": _three(QLearning, learning_rate=published.LEARNING_RATE),
+    "visit-count rates": _three(QLearning, learning_rate=1.0, visit_power=0.6),
 }
 
 
 @dataclass(frozen=True)
 class Tournament:
-    """What came of rounds in which all learners were trained afresh and played one game each.
+    """R rounds in which L learners were trained anew and played one greedy game each."""
 
-    Args:
-        names: The learners' names, L of them.
-        q: (R, L, S, A) the tables of R rounds.
-        rewards: (R, L) the total reward of each greedy game.
-        returns: (R, L) the expected return of each greedy policy, exactly.
-    """
-
-    names: tuple[str, ...]
-    q: FloatArray
-    rewards: FloatArray
-    returns: FloatArray
+    names: tuple[str, ...]  # (L,)
+    q: FloatArray  # (R, L, S, A)
+    rewards: FloatArray  # (R, L) the total reward of each game
+    returns: FloatArray  # (R, L) the exact expected return of each greedy policy
 
     @property
     def wins(self) -> tuple[int, ...]:
@@ -90,15 +73,9 @@ def tournament(
     jobs: int | None = None,
     advance: Advance = lambda rounds: None,
 ) -> Tournament:
-    """Train the learners afresh in each round, and let each play one greedy game.
+    """Train the learners anew in each round, `jobs` at a time, and let each play one greedy game.
 
-    Args:
-        makers: The learners by name; each is made with a seed of its own.
-        rounds: How many rounds.
-        episodes: How many episodes each is trained for.
-        seed: Makes it repeatable.
-        jobs: How many learn at a time; None: as many as there are cores.
-        advance: Called with the number of rounds done since the last call.
+    `advance` is called with the number of rounds done since the last call.
     """
     seeds = np.random.SeedSequence(seed).generate_state(rounds * len(makers) + 1).tolist()
     game_seed = seeds.pop()
@@ -178,19 +155,12 @@ def exact_table(name: str) -> FloatArray:
 
 @dataclass(frozen=True)
 class TimeLimit:
-    """Tables learned with and without bootstrapping at the time limit.
+    """R pairs of tables learned with and without bootstrapping at the time limit."""
 
-    Args:
-        bootstrapped: (R, S, A) the tables learned with it.
-        terminated: (R, S, A) those learned as if the truncated steps were terminal.
-        exact_bootstrapped: (S, A) the optimal values.
-        exact_terminated: (S, A) the optimal values if each step in a thousand were the last.
-    """
-
-    bootstrapped: FloatArray
-    terminated: FloatArray
-    exact_bootstrapped: FloatArray
-    exact_terminated: FloatArray
+    bootstrapped: FloatArray  # (R, S, A)
+    terminated: FloatArray  # (R, S, A) learned as if truncated steps were terminal
+    exact_bootstrapped: FloatArray  # (S, A) the optimal values
+    exact_terminated: FloatArray  # (S, A) the same if a step in a thousand were the last
 
 
 def time_limit(
@@ -201,23 +171,21 @@ def time_limit(
 ) -> TimeLimit:
     """Learn with visit-count rates, with and without bootstrapping at the time limit."""
     seeds: Sequence[int] = np.random.SeedSequence([seed, 1]).generate_state(rounds).tolist()
+    make = partial(
+        QLearning,
+        gamma=published.GAMMA,
+        learning_rate=1.0,
+        visit_power=0.6,
+        epsilon=published.EPSILON,
+    )
     bootstrapped: list[FloatArray] = []
     terminated: list[FloatArray] = []
     for agent_seed in seeds:
         # the same random numbers for both
-        for tables, env in (
-            (bootstrapped, gym.make("NChain-v0")),
-            (terminated, TruncationAsTermination(gym.make("NChain-v0"))),
-        ):
-            agent = QLearning(
-                env,
-                gamma=published.GAMMA,
-                learning_rate=1.0,
-                visit_power=0.6,
-                epsilon=published.EPSILON,
-                seed=agent_seed,
-            )
-            tables.append(agent.learn(episodes * published.STEPS).q.copy())
+        agent = make("NChain-v0", seed=agent_seed)
+        bootstrapped.append(agent.learn(episodes * published.STEPS).q)
+        agent = make(TruncationAsTermination(gym.make("NChain-v0")), seed=agent_seed)
+        terminated.append(agent.learn(episodes * published.STEPS).q)
         advance(1)
     mdp, survival = chain_mdp(), 1 - 1 / published.STEPS
     return TimeLimit(

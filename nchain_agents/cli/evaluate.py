@@ -114,7 +114,7 @@ def _own(path: Path, choice: EnvChoice | None) -> tuple[Any, Env]:
             "--agent, as sb3-dqn or module:Class, if you trust the file (loading it can run code)"
         )
     saved = storage.read(path)
-    with saved.blamed():
+    with saved.named_in_errors():
         name = saved.field("class", str)
     if name == "KerasDQN":
         choose_keras_backend()

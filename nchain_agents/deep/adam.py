@@ -1,4 +1,4 @@
-"""Adam, with its epsilon where torch has it."""
+"""Adam, with epsilon as in torch."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="nchain_agents")
 class Adam(keras.optimizers.Adam):  # type: ignore[misc]
-    """Adam as torch and the paper's algorithm 1 have it: epsilon counts after bias correction.
+    """Adam as in torch and in the paper's algorithm 1: epsilon is added after bias correction.
 
-    Keras adds epsilon before, as the paper suggests at the end of its section 2. With that, the
-    first steps along small gradients are many times smaller.
+    Keras adds it before, as the paper suggests at the end of its section 2. Then the first steps
+    along small gradients are many times smaller.
 
     Source: Kingma & Ba 2015, Adam: A Method for Stochastic Optimization, algorithm 1.
     """
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Move one variable along its gradient."""
+        """Update one variable."""
         step = ops.cast(self.iterations + 1, variable.dtype)
         correction_1, correction_2 = (
             one_minus_power(beta, step) for beta in (self.beta_1, self.beta_2)
         )
         index = self._get_variable_index(variable)
         first, second = self._momentums[index], self._velocities[index]
-        # in the order of torch's operations, so that they round alike
+        # in the order of torch's operations, for the same rounding
         mean = first + (1 - self.beta_1) * (gradient - first)
         square = self.beta_2 * second + (1 - self.beta_2) * gradient * gradient
         self.assign(first, mean)
@@ -38,9 +38,5 @@ class Adam(keras.optimizers.Adam):  # type: ignore[misc]
 
 
 def one_minus_power(beta: float, step: Any) -> Any:
-    """Return 1 - beta^step, correctly to a few units in the last place.
-
-    Computed in single precision as it is written, it is off by up to 1e-5 while beta^step is near
-    1, and so is the length of each of the first steps.
-    """
+    """Return 1 - beta^step, without the loss of precision while beta^step is near 1."""
     return -ops.expm1(step * (math.log(beta) if beta > 0 else -math.inf))

@@ -6,8 +6,7 @@ import os
 from importlib import import_module
 from typing import Any
 
-from nchain_agents.deep.encoding import Encoding
-from nchain_agents.deep.hyperparameters import Hyperparameters
+from nchain_agents.extras import needed_for
 
 
 def backend() -> Any:
@@ -18,7 +17,7 @@ def backend() -> Any:
         ValueError: The backend is neither TensorFlow nor JAX.
     """
     extra = "jax" if os.environ.get("KERAS_BACKEND") == "jax" else "keras"
-    try:
+    with needed_for("KerasDQN", extra):
         import keras
 
         name = keras.backend.backend()
@@ -28,25 +27,3 @@ def backend() -> Any:
                 f"(nchain-env[jax]) for KerasDQN, got {name!r}"
             )
         return import_module(f"nchain_agents.deep.{name}")
-    except ModuleNotFoundError as missing:
-        raise ModuleNotFoundError(
-            f"KerasDQN needs {missing.name}: pip install 'nchain-env[{extra}]'", name=missing.name
-        ) from missing
-
-
-def learner(
-    network: Any, optimizer: Any, encoding: Encoding, hyperparameters: Hyperparameters
-) -> Any:
-    """Return the backend's `Learner` for a network, with a copy of it as the target network."""
-    from nchain_agents.deep.networks import twin
-
-    def encode(rows: Any) -> Any:
-        from keras import ops
-
-        inputs = encoding.encode(rows)
-        shape = network.input_shape[1:]
-        return inputs if len(shape) == 1 else ops.reshape(inputs, (-1, *shape))
-
-    return backend().Learner(
-        network, twin(network), optimizer, encode, encoding.width, hyperparameters
-    )

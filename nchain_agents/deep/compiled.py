@@ -1,14 +1,13 @@
 """KerasDQN's whole training loop as one compiled program, on an outcome table.
 
-It takes the same random numbers as stepping does, in the same order: they are drawn beforehand with
-NumPy, and the generators are set to where stepping would have left them. So both learn the same,
-up to the rounding of single precision.
+It uses the same random numbers as stepping, in the same order: they are drawn in advance by NumPy,
+and afterwards the generators are set to the state in which stepping leaves them. So both learn the
+same, up to the rounding of single precision.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from functools import cache, cached_property, partial
 from typing import Any, NamedTuple
 
@@ -17,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
+from nchain_agents.agent import OnEpisode, Progress
 from nchain_agents.deep.backend import backend
 from nchain_agents.deep.hyperparameters import Hyperparameters
 from nchain_agents.deep.replay import LARGEST_REWARD, n_step_return
@@ -51,7 +51,7 @@ class Numbers(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What is known of up to n steps beforehand."""
+    """What does not depend on the outcomes of the next n steps."""
 
     count: Any  # how many steps are taken
     row: Any  # (n,) where the transition is kept
@@ -62,7 +62,7 @@ class Plan(NamedTuple):
 
 
 class Carry(NamedTuple):
-    """What a step hands to the next."""
+    """The state of the program."""
 
     step: Any  # since the program began
     learner: Any  # the state of the learner
@@ -79,16 +79,7 @@ class Carry(NamedTuple):
 
 
 class Program:
-    """The training loop on one environment.
-
-    Args:
-        env: An environment that samples an outcome table.
-        hyperparameters: How it learns.
-        learner: The networks and the optimizer.
-
-    Raises:
-        ValueError: The environment is not such a one; the message says why.
-    """
+    """The training loop on one environment, which must be known to sample its outcome table."""
 
     def __init__(
         self, env: gym.Env[Any, Any], hyperparameters: Hyperparameters, learner: Any
@@ -102,11 +93,7 @@ class Program:
         self.compiled_run = cache(lambda stop: backend().jit(partial(self.run, stop=stop)))
 
     def read_table(self) -> None:
-        """Read the environment's table, which may have been changed since the last training.
-
-        Raises:
-            ValueError: The environment is not known to sample it; the message says why.
-        """
+        """Read the environment's table, which may have been changed since the last training."""
         self._env = model_env(self._wrapped)
         mdp = self._env.mdp
         self._rewards = mdp.reward.ravel()
@@ -122,30 +109,26 @@ class Program:
         )
 
     def learn(
-        self,
-        state: TrainingState,
-        until: int,
-        on_episode: Callable[[], bool] | None,
-        progress: Callable[[], None],
+        self, state: TrainingState, until: int, on_episode: OnEpisode, progress: Progress
     ) -> None:
-        """Learn until `num_timesteps` is `until`, or `on_episode` after an episode returns False.
+        """Learn until `num_timesteps` is `until`, or `on_episode` returns False after an episode.
 
-        `progress` is told of each call of the program.
+        `progress` is called after each chunk of steps.
         """
         stop = on_episode is not None
-        # a program that stops where an episode does is not given many steps more than that
+        # a program that stops after an episode gets few more steps than that
         chunk = min(self.chunk, max(int(self.table.limit), 100)) if stop else self.chunk
         carry = self.begin(state, chunk)
         while state.num_timesteps < until:
             start = time.perf_counter()
-            # the shape is that of a whole chunk, however few steps are taken: it is compiled once
+            # arrays have the shape of a whole chunk, so that the program is compiled once
             count = min(chunk, self._pace.steps, until - state.num_timesteps)
             try:
                 plan = self.plan(state, count, chunk)
                 numbers = self.numbers(state, plan)
                 after = self.compiled_run(stop)(carry, self.table, numbers, plan)
                 np.asarray(after.step)  # waits for it
-            except BaseException:  # as if never begun
+            except BaseException:  # undo the chunk
                 self.rewind(state, 0, 0)
                 self.finish(state, carry)
                 raise
@@ -242,7 +225,7 @@ class Program:
         return jax.jit(jax.vmap(partial(self.run, stop=False), in_axes=(0, 0, 0, None)))
 
     def begin(self, state: TrainingState, chunk: int) -> Carry:
-        """Return what the first step starts from."""
+        """Return the state of the program at the first step."""
         self._mark(state)
         env_state, elapsed = self._env.position
         return Carry(
@@ -261,7 +244,7 @@ class Program:
         )
 
     def plan(self, state: TrainingState, count: int, chunk: int) -> Plan:
-        """Return what is known of the next `count` steps, at most `chunk`."""
+        """Return the plan of the next `count` steps, padded to `chunk`."""
         hyperparameters, replay = self._hyperparameters, state.replay
         before = state.num_timesteps + np.arange(count)  # steps before each step
         calls = state.calls + 1 + np.arange(count)
@@ -303,7 +286,7 @@ class Program:
         )
 
     def take_note(self, state: TrainingState, carry: Carry, plan: Plan) -> None:
-        """Count the steps that were taken, and set the generators to where stepping leaves them."""
+        """Count the steps that were taken, and set the generators accordingly."""
         count, returns = int(carry.step), state.returns
         self.rewind(state, int(self._offsets[count]), int(carry.used))
         state.num_timesteps += count
@@ -334,7 +317,7 @@ class Program:
         self._marks = [generator.bit_generator.state for generator in generators]
 
     def finish(self, state: TrainingState, carry: Carry) -> None:
-        """Give the training state and the environment what came of it."""
+        """Write the results to the training state and the environment."""
         self._learner.state = carry.learner
         self._learner.last_loss = carry.loss
         state.replay.rows = np.array(carry.rows)
@@ -369,12 +352,12 @@ def first_above(thresholds: tuple[Any, ...], number: tuple[Any, ...]) -> Any:
 
 
 def _first(mask: Any) -> Any:
-    """Return the first index where it holds, 0 where it does nowhere, as NumPy's `argmax` does."""
+    """Return the first index where the mask is true, 0 if it is nowhere."""
     return ops.argmax(ops.cast(mask, "int32"))
 
 
 def _added(total: float, rewards: FloatArray) -> float:
-    """Return the sum, added up step by step: `sum` rounds otherwise, and by where a chunk ends."""
+    """Return the sum, added in order: the rounding of `sum` depends on where a chunk ends."""
     return float(np.add.accumulate(np.concatenate([[total], rewards]))[-1])
 
 

@@ -1,4 +1,4 @@
-"""Observations as rows of numbers, and as what a network takes."""
+"""Observations as rows of numbers, and as inputs of a network."""
 
 from __future__ import annotations
 
@@ -13,18 +13,14 @@ Float32Array = npt.NDArray[np.float32]
 
 
 class Encoding:
-    """How the observations of a space are kept (as they are) and seen (discrete ones one-hot).
+    """Observations of a Discrete, MultiDiscrete or Box space, as flat rows and as network inputs.
 
-    Args:
-        space: Discrete, MultiDiscrete, or a Box of any shape, flattened.
-
-    Raises:
-        ValueError: The space is none of these.
+    The inputs are one-hot for discrete spaces, and the rows themselves for boxes.
     """
 
     def __init__(self, space: gym.Space[Any]) -> None:
         self.space = space
-        # of each number that counts something: its lowest value, and how many there are
+        # of each discrete number: its lowest value, and how many values there are
         self._counts: list[tuple[int, int]] | None = None
         if isinstance(space, gym.spaces.Discrete):
             self._counts = [(int(space.start), int(space.n))]
@@ -33,17 +29,17 @@ class Encoding:
             self._counts = list(zip(starts, sizes, strict=True))
         elif not isinstance(space, gym.spaces.Box):
             raise ValueError(f"env must have discrete or box observations, got {space}")
-        # the numbers in an observation, and in what a network takes
+        # the numbers in a row, and in an input of the network
         self.width = math.prod(space.shape or ())
         self.inputs = self.width if self._counts is None else sum(n for _, n in self._counts)
 
     def rows(self, observations: Any, num: int) -> Float32Array:
         """Return a copy of `num` observations as rows, (num, width)."""
-        with np.errstate(over="ignore"):  # what becomes infinite is refused by those who look
+        with np.errstate(over="ignore"):  # callers refuse what becomes infinite
             return np.array(observations, dtype=np.float32).reshape(num, self.width)
 
     def encode(self, rows: Any) -> Any:
-        """Return what a network takes, (N, inputs), for rows, (N, width)."""
+        """Return the network's inputs, (N, inputs), for rows, (N, width)."""
         if self._counts is None:
             return rows
         from keras import ops
@@ -55,11 +51,7 @@ class Encoding:
         return columns[0] if len(columns) == 1 else ops.concatenate(columns, axis=1)
 
     def checked_rows(self, observations: npt.ArrayLike) -> tuple[Float32Array, bool]:
-        """Return one observation or a batch as rows, and whether it was one.
-
-        Raises:
-            ValueError: They are not in the space.
-        """
+        """Return observations of the space as rows, and whether it was a single one."""
         given = np.asarray(observations)
         shape = self.space.shape or ()
         single = given.shape == shape

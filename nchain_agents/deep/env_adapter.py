@@ -15,23 +15,19 @@ from nchain_env.vector_env import AutoresetMode
 
 
 class Step(NamedTuple):
-    """What a step of N environments brought."""
+    """The result of a step of N environments."""
 
     next_observations: Float32Array  # (N, D), of episodes that ended the last ones
     rewards: FloatArray  # (N,)
     terminated: BoolArray  # (N,)
     ended: BoolArray  # (N,) terminated or truncated
-    valid: BoolArray | None  # (N,) False where it was a reset, which nobody learns from; None: all
-    observations: Any  # to act on next, as the environment gave them: where an episode ended the
-    # next one's first
+    valid: BoolArray | None  # (N,) False where the step was a reset; None: all are valid
+    # to act on next, as the environment gave them: after an episode's end, the next one's first
+    observations: Any
 
 
 class SingleEnv:
-    """A Gymnasium environment.
-
-    Args:
-        env: The environment.
-    """
+    """A Gymnasium environment."""
 
     num_envs = 1
 
@@ -42,7 +38,7 @@ class SingleEnv:
         self.num_actions = _num_actions(self.action_space)
 
     def restart(self) -> None:
-        """Forget what was going on before a reset of all environments."""
+        """Prepare for a reset of all environments."""
 
     def step(self, actions: npt.NDArray[np.int64]) -> Step:
         """Take one step, and begin a new episode where one ended."""
@@ -56,14 +52,7 @@ class SingleEnv:
 
 
 class VectorEnvs:
-    """A Gymnasium vector environment, in any autoreset mode.
-
-    Args:
-        env: The environment.
-
-    Raises:
-        ValueError: Its metadata do not say in which mode it is.
-    """
+    """A Gymnasium vector environment, in any autoreset mode, which its metadata must name."""
 
     def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:
         self._env = env
@@ -81,7 +70,7 @@ class VectorEnvs:
         self.restart()
 
     def restart(self) -> None:
-        """Forget what was going on before a reset of all environments."""
+        """Prepare for a reset of all environments."""
         # where the next step is a reset
         self._resets = np.zeros(self.num_envs, dtype=np.bool_)
 

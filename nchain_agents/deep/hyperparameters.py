@@ -1,27 +1,23 @@
-"""The hyperparameters of KerasDQN: name, default, range and meaning, each stated once.
+"""The hyperparameters of KerasDQN: name, default, range and meaning of each, stated once.
 
-The constructor's arguments, their documentation and what a file holds follow from the fields here.
+The constructor's arguments, their documentation and the contents of a file derive from the fields.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import KW_ONLY, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from functools import partial
 from itertools import pairwise
-from textwrap import indent, wrap
-from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
+from textwrap import wrap
+from typing import Any, Literal
 
-import gymnasium as gym
 import numpy as np
 
 from nchain_agents.schedules import EpsilonSchedule
 from nchain_env.checks import count, fits, instance, integer, one_of, real
 
-A = TypeVar("A")
-S = TypeVar("S")
-P = ParamSpec("P")
 Check = Callable[[str, Any], Any]
 
 # what single precision can hold
@@ -53,72 +49,74 @@ def _choice(*allowed: Any) -> Check:
     return partial(one_of, allowed=allowed)
 
 
-def _argument(default: Any, doc: str, check: Check | None = None) -> Any:
-    """Declare an argument: its default, what it means, and the check that returns its value."""
+def _hyperparameter(default: Any, doc: str, check: Check) -> Any:
+    """Declare a field: its default, its meaning, and the check that returns its value."""
     return field(default=default, metadata={"doc": doc, "check": check})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hyperparameters:
-    """The hyperparameters of `KerasDQN`, which says what each means, checked.
+    """The hyperparameters of `KerasDQN`, checked; they are documented there.
 
     Raises:
         ValueError: One is outside its range.
     """
 
-    gamma: float = _argument(0.99, "The discount factor, in [0, 1].", _share)
-    learning_rate: float = _argument(1e-4, "Adam's step size, positive.", _learning_rate)
-    buffer_size: int = _argument(100_000, "How many transitions are kept for replay.", count)
-    learning_starts: int = _argument(
+    gamma: float = _hyperparameter(0.99, "The discount factor, in [0, 1].", _share)
+    learning_rate: float = _hyperparameter(1e-4, "Adam's step size, positive.", _learning_rate)
+    buffer_size: int = _hyperparameter(100_000, "How many transitions are kept for replay.", count)
+    learning_starts: int = _hyperparameter(
         100, "How many steps are taken at random before the first update.", partial(count, low=0)
     )
-    batch_size: int = _argument(32, "How many transitions an update learns from.", count)
-    train_freq: int = _argument(
+    batch_size: int = _hyperparameter(32, "How many transitions an update learns from.", count)
+    train_freq: int = _hyperparameter(
         4, "The number of calls of the environment's `step` between updates.", count
     )
-    gradient_steps: int = _argument(
+    gradient_steps: int = _hyperparameter(
         1,
         "The number of updates each time; -1: one for each step since the last time.",
         _gradient_steps,
     )
-    tau: float = _argument(
+    tau: float = _hyperparameter(
         1.0,
         "The share of the network that goes into the target network at an update of the latter, "
         "in (0, 1].",
         partial(_share, open_low=True),
     )
-    target_update_interval: int = _argument(
+    target_update_interval: int = _hyperparameter(
         10_000, "The number of steps between updates of the target network.", count
     )
-    exploration_fraction: float = _argument(
+    exploration_fraction: float = _hyperparameter(
         0.1, "The share of the steps over which epsilon falls, in [0, 1].", _share
     )
-    exploration_initial_eps: float = _argument(1.0, "Epsilon at the start, in [0, 1].", _share)
-    exploration_final_eps: float = _argument(0.05, "Epsilon at the end, in [0, 1].", _share)
-    exploration_decay: float = _argument(
+    exploration_initial_eps: float = _hyperparameter(
+        1.0, "Epsilon at the start, in [0, 1].", _share
+    )
+    exploration_final_eps: float = _hyperparameter(0.05, "Epsilon at the end, in [0, 1].", _share)
+    exploration_decay: float = _hyperparameter(
         1.0, "Epsilon is multiplied by it at the start of each episode, in [0, 1].", _share
     )
-    max_grad_norm: float = _argument(
+    max_grad_norm: float = _hyperparameter(
         10.0, "The norm to which gradients are clipped, positive.", _positive
     )
-    n_steps: int = _argument(1, "How many steps the return in a target spans.", count)
-    double_q: bool = _argument(
+    n_steps: int = _hyperparameter(1, "How many steps the return in a target spans.", count)
+    double_q: bool = _hyperparameter(
         False,
         "Let the network choose the next action, and the target network value it.",
         _choice(False, True),
     )
-    loss: str = _argument(
+    loss: str = _hyperparameter(
         "huber",
         '"huber" or "mse", of the differences between targets and values.',
         _choice("huber", "mse"),
     )
-    net_arch: Sequence[int] = _argument((64, 64), "The widths of the hidden layers.", _widths)
-    activation: str = _argument(
+    net_arch: Sequence[int] = _hyperparameter((64, 64), "The widths of the hidden layers.", _widths)
+    activation: str = _hyperparameter(
         "relu",
         "The hidden layers' activation, by its Keras name.",
         partial(instance, kinds=str, what="a name that Keras knows"),
     )
-    compiled: bool | Literal["auto"] = _argument(
+    compiled: bool | Literal["auto"] = _hyperparameter(
         "auto",
         "Run the whole training loop compiled, on the table that the environment is known to "
         'sample (see `TableAgent`): True, False, or "auto" for where that is possible.',
@@ -150,26 +148,18 @@ class Hyperparameters:
         return (calls % self.train_freq == 0) & (steps > self.learning_starts)
 
     def combined_tau(self, calls: Any, num_envs: int) -> Any:
-        """Return the share of the network that goes into the target network before learning.
+        """Return tau of all updates of the target network since the last time, as one.
 
-        The target network is updated every so many calls, but only read when the network learns,
-        and does so before it. So the updates since the last time are made now, as one.
+        The target network is only read when the network learns, so it is updated just before.
         """
         interval = max(self.target_update_interval // num_envs, 1)
         updates = calls // interval - (calls - self.train_freq) // interval
         return 1.0 - (1.0 - self.tau) ** updates
 
     def check_fits(self, width: int, inputs: int, actions: int, num_envs: int) -> None:
-        """Refuse what memory cannot hold: the replay buffer, the networks, what a batch needs.
+        """Refuse, by its name, a parameter that needs more memory than there is.
 
-        Args:
-            width: The numbers in an observation.
-            inputs: The numbers that a network takes for it.
-            actions: The number of actions.
-            num_envs: The number of environments.
-
-        Raises:
-            ValueError: The message names the parameter.
+        An observation has `width` numbers, and the network takes `inputs` numbers for it.
         """
         number, row = 4, 4 * (2 * width + 4)
         widths = [inputs, *self.net_arch, actions]
@@ -188,58 +178,20 @@ class Hyperparameters:
 NAMES = tuple(each.name for each in fields(Hyperparameters))
 
 
-@dataclass(frozen=True)
-class Arguments(Hyperparameters):
-    """What KerasDQN is constructed from."""
-
-    env: gym.Env[Any, Any] | str | gym.vector.VectorEnv[Any, Any, Any] = field(
-        metadata={
-            "doc": "An environment with discrete actions, the id of one, or a vector environment "
-            "in any autoreset mode, whose environments' steps are all counted."
-        }
-    )
-    _: KW_ONLY
-    model: Any = _argument(  # noqa: RUF009
-        None,
-        "A Keras model to learn with, in place of the one that net_arch and activation describe. "
-        "It must give one value an action.",
-    )
-    optimizer: Any = _argument(  # noqa: RUF009
-        None, "A Keras optimizer to learn with, in place of Adam with learning_rate."
-    )
-    seed: int | None = _argument(None, "Makes everything that follows repeatable.")
-
-    @property
-    def hyperparameters(self) -> Hyperparameters:
-        """Those among the arguments."""
-        return Hyperparameters(**{name: getattr(self, name) for name in NAMES})
-
-
-def taking(
-    arguments: Callable[P, A],
-) -> Callable[[Callable[[S, A], None]], Callable[Concatenate[S, P], None]]:
-    """Let a constructor of one value take the arguments that the value is made from."""
-
-    def decorate(construct: Callable[[S, A], None]) -> Callable[Concatenate[S, P], None]:
-        def __init__(self: S, /, *args: P.args, **kwargs: P.kwargs) -> None:  # noqa: N807
-            construct(self, arguments(*args, **kwargs))
-
-        signature = inspect.signature(arguments)
-        self = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        given = [self, *signature.parameters.values()]
-        vars(__init__)["__signature__"] = signature.replace(parameters=given)
-        return __init__
-
-    return decorate
+def with_hyperparameters(constructor: Callable[..., None]) -> inspect.Signature:
+    """Return a constructor's signature with the hyperparameters in place of `**hyperparameters`."""
+    given = dict(inspect.signature(constructor).parameters)
+    self, env = given.pop("self"), given.pop("env")
+    del given["hyperparameters"]
+    ours = inspect.signature(Hyperparameters).parameters.values()
+    return inspect.Signature([self, env, *ours, *given.values()])
 
 
 def documented(text: str | None) -> str:
-    """Return a docstring of what takes the `Arguments`, with them, before what it raises."""
-    text, raises = inspect.cleandoc(text or "").split("Raises:")
-    docs = {each.name: each.metadata["doc"] for each in fields(Arguments)}
+    """Return a docstring with the hyperparameters in place of the line `**hyperparameters`."""
     lines = [
         line
-        for name in inspect.signature(Arguments).parameters
-        for line in wrap(f"{name}: {docs[name]}", 94, subsequent_indent="    ")
+        for each in fields(Hyperparameters)
+        for line in wrap(f"{each.name}: {each.metadata['doc']}", 94, subsequent_indent="    ")
     ]
-    return f"{text}Args:\n{indent(chr(10).join(lines), '    ')}\n\nRaises:{raises}"
+    return inspect.cleandoc(text or "").replace("**hyperparameters", "\n    ".join(lines))

@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nchain_agents.deep.encoding import Float32Array
+from nchain_agents.deep.encoding import Encoding, Float32Array
 from nchain_agents.deep.hyperparameters import Hyperparameters
+from nchain_agents.deep.learner import BaseLearner
 from nchain_agents.deep.replay import Batch
 from nchain_agents.deep.rule import chosen, clipped, mean_loss, polyak, targets
 
@@ -35,94 +36,65 @@ class State(NamedTuple):
     optimizer: list[Any]
 
 
-class Learner:
-    """One compiled call for the values of observations, and one for learning and then these.
-
-    While it learns, the state is kept here; `release` puts it into the Keras variables.
-
-    Args:
-        network: The Keras model that learns.
-        target_network: The Keras model that the targets are computed with.
-        optimizer: A Keras optimizer.
-        encode: Makes of rows of observations what the network takes.
-        width: D, the length of a row.
-        hyperparameters: How it learns.
-    """
+class Learner(BaseLearner):
+    """While it learns, the state is kept here; `release` puts it into the Keras variables."""
 
     def __init__(
-        self,
-        network: Any,
-        target_network: Any,
-        optimizer: Any,
-        encode: Callable[[Any], Any],
-        width: int,
-        hyperparameters: Hyperparameters,
+        self, network: Any, optimizer: Any, encoding: Encoding, hyperparameters: Hyperparameters
     ) -> None:
-        optimizer.build(network.trainable_variables)
+        super().__init__(network, optimizer, encoding, hyperparameters)
         self._variables = State(
             network.trainable_variables,
             network.non_trainable_variables,
-            target_network.trainable_variables,
-            target_network.non_trainable_variables,
+            self.target_network.trainable_variables,
+            self.target_network.non_trainable_variables,
             optimizer.variables,
         )
         self._state: State | None = None
-        self.network, self.target_network = network, target_network
-        self.optimizer = optimizer
-        self.last_loss: Any = np.nan
+        self._values, self._learn = jit(self.pure_values), jit(self.pure_learn)
 
-        def forward(trainable: list[Any], fixed: list[Any], rows: Any) -> Any:
-            return network.stateless_call(trainable, fixed, encode(rows), training=False)[0]
+    def _call(self, trainable: list[Any], fixed: list[Any], rows: Any, training: bool) -> Any:
+        return self.network.stateless_call(trainable, fixed, self.encode(rows), training=training)
 
-        def values(state: State, rows: Any) -> Any:
-            return forward(state.trainable, state.fixed, rows)
+    def pure_values(self, state: State, rows: Any) -> Any:
+        """Return the values as a function of the state."""
+        return self._call(state.trainable, state.fixed, rows, training=False)[0]
 
-        def update(state: State, rows: Any) -> tuple[State, Any]:
-            batch = Batch.of(rows)
-            next_values = forward(
-                state.target_trainable, state.target_fixed, batch.next_observations
-            )
-            chooser = values(state, batch.next_observations) if hyperparameters.double_q else None
-            target = targets(batch.rewards, batch.discounts, next_values, chooser)
+    def pure_learn(self, state: State, batches: Any, seen: Any, tau: Any) -> tuple[State, Any, Any]:
+        """Return the next state, the values of `seen` and the loss."""
+        trained = zip(state.target_trainable, state.trainable, strict=True)
+        fixed = zip(state.target_fixed, state.fixed, strict=True)
+        state = state._replace(
+            target_trainable=[polyak(target, source, tau) for target, source in trained],
+            # statistics are copied whole, as in stable-baselines3
+            target_fixed=[jnp.where(tau > 0, source, target) for target, source in fixed],
+        )
+        if len(batches) == 1:
+            state, loss = self._update(state, batches[0])
+        else:
+            state, losses = jax.lax.scan(self._update, state, batches)
+            loss = losses[-1]
+        return state, self.pure_values(state, seen), loss
 
-            def loss_of(trainable: list[Any]) -> tuple[Any, list[Any]]:
-                present, fixed = network.stateless_call(
-                    trainable, state.fixed, encode(batch.observations), training=True
-                )
-                return mean_loss(
-                    hyperparameters.loss, target - chosen(present, batch.actions)
-                ), fixed
+    def _update(self, state: State, rows: Any) -> tuple[State, Any]:
+        hyperparameters, batch = self.hyperparameters, Batch.of(rows)
+        next_rows = batch.next_observations
+        next_values = self._call(
+            state.target_trainable, state.target_fixed, next_rows, training=False
+        )[0]
+        chooser = self.pure_values(state, next_rows) if hyperparameters.double_q else None
+        target = targets(batch.rewards, batch.discounts, next_values, chooser)
 
-            (loss, fixed), gradients = jax.value_and_grad(loss_of, has_aux=True)(state.trainable)
-            trainable, moments = optimizer.stateless_apply(
-                state.optimizer, clipped(gradients, hyperparameters.max_grad_norm), state.trainable
-            )
-            return state._replace(trainable=trainable, fixed=fixed, optimizer=moments), loss
+        def loss_of(trainable: list[Any]) -> tuple[Any, list[Any]]:
+            present, fixed = self._call(trainable, state.fixed, batch.observations, training=True)
+            errors = target - chosen(present, batch.actions)
+            return mean_loss(hyperparameters.loss, errors), fixed
 
-        def move(state: State, tau: Any) -> State:
-            pairs = zip(state.target_trainable, state.trainable, strict=True)
-            return state._replace(
-                target_trainable=[polyak(target, source, tau) for target, source in pairs],
-                # statistics are copied whole, as in stable-baselines3
-                target_fixed=[
-                    jnp.where(tau > 0, source, target)
-                    for target, source in zip(state.target_fixed, state.fixed, strict=True)
-                ],
-            )
-
-        def learn(state: State, batches: Any, seen: Any, tau: Any) -> Any:
-            state = move(state, tau)
-            if len(batches) == 1:
-                state, loss = update(state, batches[0])
-            else:
-                state, losses = jax.lax.scan(update, state, batches)
-                loss = losses[-1]
-            return state, values(state, seen), loss
-
-        # the pure functions, for those who compile more than one step
-        self.pure_values, self.pure_learn = values, learn
-        self._values = jit(values)
-        self._learn = jit(learn)
+        (loss, fixed), gradients = jax.value_and_grad(loss_of, has_aux=True)(state.trainable)
+        trainable, moments = self.optimizer.stateless_apply(
+            state.optimizer, clipped(gradients, hyperparameters.max_grad_norm), state.trainable
+        )
+        return state._replace(trainable=trainable, fixed=fixed, optimizer=moments), loss
 
     @property
     def state(self) -> State:
@@ -140,25 +112,11 @@ class Learner:
         return np.asarray(self._values(self.state, rows))
 
     def learn(self, batches: Float32Array, rows: Float32Array, tau: float) -> Float32Array:
-        """Move the target network, take one optimizer step a batch, and return the new values.
-
-        Args:
-            batches: (G, B, W) the transitions of G batches.
-            rows: (N, D) observations.
-            tau: The share of the network that goes into the target network before; 0: none.
-
-        Returns:
-            (N, A) the values of the observations, by the network that has learned.
-        """
+        """Learn from batches, and return the new values of observations."""
         self._state, values, self.last_loss = self._learn(
             self.state, batches, rows, np.float32(tau)
         )
         return np.asarray(values)
-
-    @property
-    def loss(self) -> float:
-        """The loss of the last batch, before its optimizer step; NaN before the first."""
-        return float(self.last_loss)
 
     def release(self) -> None:
         """Put what was learned into the Keras variables, which are read again when needed."""

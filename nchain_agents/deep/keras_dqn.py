@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
+from gymnasium.vector import VectorEnv
 
-from nchain_agents.agent import Agent, Env
-from nchain_agents.deep.backend import backend, learner
+from nchain_agents.agent import Agent, Env, OnEpisode, Progress
+from nchain_agents.deep.backend import backend
 from nchain_agents.deep.env_adapter import SingleEnv, adapted
 from nchain_agents.deep.hyperparameters import (
     NAMES,
-    Arguments,
     Hyperparameters,
     documented,
-    taking,
+    with_hyperparameters,
 )
 from nchain_agents.deep.replay import Replay
 from nchain_agents.deep.stepped import epsilon_greedy, learn_stepped
@@ -28,7 +28,7 @@ from nchain_agents.deep.training_state import TrainingState
 from nchain_agents.storage import Saved
 from nchain_env.mdp import FloatArray
 
-if TYPE_CHECKING:  # the hyperparameters are attributes, which are put there below
+if TYPE_CHECKING:  # the hyperparameters are attributes, which are added at the end of the file
     _Attributes = Hyperparameters
 else:
     _Attributes = object
@@ -44,12 +44,21 @@ def _in_training_state(name: str) -> Any:
 class KerasDQN(Agent, _Attributes):
     """Deep Q-learning with replay and a target network; stable-baselines3's names and meanings.
 
-    Runs on Keras's TensorFlow or JAX backend. Discrete observations go in as one-hot vectors,
-    boxes flattened (or in the shape that a `model` of yours takes). A truncated episode was cut
-    off, not over: what would have followed counts.
+    Runs on Keras's TensorFlow or JAX backend. Discrete observations are encoded as one-hot vectors;
+    boxes are flattened, or reshaped to the input shape of `model`. At the truncation of an episode
+    it bootstraps.
 
     With buffer_size, batch_size, train_freq and target_update_interval 1, learning_starts 0, loss
-    "mse" and a max_grad_norm that is never reached it is the online rule of the NChain tutorial.
+    "mse" and a max_grad_norm that is never reached, it is the online rule of the NChain tutorial.
+
+    Args:
+        env: An environment with discrete actions, the id of one, or a vector environment in any
+            autoreset mode; the steps of all its environments are counted.
+        **hyperparameters
+        model: A Keras model to learn with, in place of the one that net_arch and activation
+            describe. It must give one value an action.
+        optimizer: A Keras optimizer to learn with, in place of Adam with learning_rate.
+        seed: The seed of the agent and of its environment.
 
     Raises:
         ModuleNotFoundError: Keras or its backend is not installed.
@@ -57,7 +66,7 @@ class KerasDQN(Agent, _Attributes):
     """
 
     parameters: ClassVar[tuple[str, ...]] = NAMES
-    # all that training changes; what every agent has, among it
+    # all that training changes, some attributes of every agent included
     training_state: TrainingState
     np_random = _in_training_state("np_random")
     num_timesteps = _in_training_state("num_timesteps")
@@ -65,55 +74,39 @@ class KerasDQN(Agent, _Attributes):
     _observation = _in_training_state("observation")
     _end = _in_training_state("end")
 
-    @taking(Arguments)
-    def __init__(self, arguments: Arguments) -> None:
+    def __init__(
+        self,
+        env: Env | str | VectorEnv[Any, Any, Any],
+        *,
+        model: Any = None,
+        optimizer: Any = None,
+        seed: int | None = None,
+        **hyperparameters: Any,
+    ) -> None:
         backend()
-        self._hyperparameters = hyperparameters = arguments.hyperparameters
+        self._hyperparameters = given = Hyperparameters(**hyperparameters)
         self._program: Any = None
         self.training_state = state = TrainingState()
-        super().__init__(arguments.env, gamma=arguments.gamma, seed=arguments.seed)  # type: ignore[arg-type]
+        super().__init__(env, gamma=given.gamma, seed=seed)  # type: ignore[arg-type]
         self._adapter = adapter = adapted(self.env)
         num_envs, encoding = adapter.num_envs, adapter.encoding
-        hyperparameters.check_fits(encoding.width, encoding.inputs, adapter.num_actions, num_envs)
-        state.epsilon = hyperparameters.exploration_initial_eps
+        given.check_fits(encoding.width, encoding.inputs, adapter.num_actions, num_envs)
+        state.epsilon = given.exploration_initial_eps
         state.replay = Replay(
-            hyperparameters.buffer_size,
-            encoding.width,
-            num_envs,
-            hyperparameters.gamma,
-            hyperparameters.n_steps,
+            given.buffer_size, encoding.width, num_envs, given.gamma, given.n_steps
         )
         state.returns = np.zeros(num_envs)
         self._saves_replay = True
 
-        import keras
+        from nchain_agents.deep.networks import model_and_optimizer
 
-        from nchain_agents.deep.adam import Adam
-        from nchain_agents.deep.networks import checked_model, multilayer_perceptron
-
-        model, optimizer = arguments.model, arguments.optimizer
-        # whether there are a model and an optimizer that the hyperparameters do not describe
+        # whether the model and the optimizer are the user's own
         self._own = model is not None, optimizer is not None
-        if model is None:
-            activation = hyperparameters.activation
-            try:
-                keras.activations.get(activation)
-            except ValueError:
-                raise ValueError(
-                    f"activation must be a name that Keras knows, got {activation!r}"
-                ) from None
-            weight_seed = int(self.np_random.integers(2**31))
-            net_arch = list(hyperparameters.net_arch)
-            model = multilayer_perceptron(
-                encoding.inputs, net_arch, activation, adapter.num_actions, weight_seed
-            )
-        else:
-            model = checked_model(model, encoding.inputs, adapter.num_actions)
-        if optimizer is None:
-            optimizer = Adam(hyperparameters.learning_rate, epsilon=1e-8)  # torch's default
-        elif not isinstance(optimizer, keras.optimizers.Optimizer):
-            raise ValueError(f"optimizer must be a Keras optimizer, got {optimizer!r}")
-        state.learner = learner(model, optimizer, encoding, hyperparameters)
+        weight_seed = int(self.np_random.integers(2**31)) if model is None else 0
+        model, optimizer = model_and_optimizer(
+            given, encoding.inputs, adapter.num_actions, weight_seed, model, optimizer
+        )
+        state.learner = backend().Learner(model, optimizer, encoding, given)
 
     @property
     def hyperparameters(self) -> Hyperparameters:
@@ -132,10 +125,7 @@ class KerasDQN(Agent, _Attributes):
 
     @property
     def target_network(self) -> Any:
-        """The Keras model that the targets are computed with.
-
-        Updates are made when they next matter: before the gradient step at or after their time.
-        """
+        """The Keras model of the targets, which is updated just before the next gradient step."""
         self.training_state.learner.release()
         return self.training_state.learner.target_network
 
@@ -181,20 +171,18 @@ class KerasDQN(Agent, _Attributes):
         return int(epsilon_greedy(uniform, self.epsilon, q.argmax(), len(q)))
 
     def _begin(self) -> None:
-        """Begin new episodes where none are going on."""
+        """Begin new episodes, unless there are unfinished ones."""
         if self._observation is None:
             self._adapter.restart()
             self.training_state.returns[:] = 0.0
             self.training_state.replay.cut()
             super()._begin()
 
-    def _train(
-        self, until: int, on_episode: Callable[[], bool] | None, progress: Callable[[], None]
-    ) -> None:
+    def _train(self, until: int, on_episode: OnEpisode, progress: Progress) -> None:
         state, hyperparameters = self.training_state, self.hyperparameters
 
         def goes_on() -> bool:
-            # `learn` calls again where the callback assigned a hyperparameter
+            # if the callback assigned a hyperparameter, `learn` calls `_train` again
             return on_episode is None or (on_episode() and self.hyperparameters is hyperparameters)
 
         listener = None if on_episode is None else goes_on
@@ -217,11 +205,7 @@ class KerasDQN(Agent, _Attributes):
             )
 
     def _compiled_program(self, compiled: bool | str) -> Any:
-        """The training loop as one program; None where it is stepped.
-
-        Raises:
-            ValueError: `compiled` is True, and it must be stepped.
-        """
+        """The training loop as one program; None where the environment must be stepped."""
         if compiled is False:
             return None
         try:
@@ -315,13 +299,7 @@ def learn_together(
 ) -> None:
     """Let agents learn at the same time, vectorised over them by JAX; see `learn_many`.
 
-    Args:
-        agents: At least one.
-        total_timesteps: The number of environment steps of each.
-        show: Told the number of steps of all, and the last return of the first agent.
-
-    Raises:
-        ValueError: An agent cannot be compiled, or the agents differ.
+    `show` is called with the number of steps of all agents, and the last return of the first one.
     """
     import keras
 
@@ -348,7 +326,7 @@ def learn_together(
 
 
 def _kind(agent: KerasDQN) -> str:
-    """What agents that learn together must have in common."""
+    """All in which agents that learn together must be equal."""
     state = agent.training_state
     shapes = [variable.shape for variable in state.learner.network.variables]
     added = state.replay.added.tolist()
@@ -365,4 +343,5 @@ def _hyperparameter(name: str) -> property:
 
 for _name in NAMES:
     setattr(KerasDQN, _name, _hyperparameter(_name))
+vars(KerasDQN.__init__)["__signature__"] = with_hyperparameters(KerasDQN.__init__)
 KerasDQN.__doc__ = documented(KerasDQN.__doc__)

@@ -3,19 +3,50 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
+from nchain_agents.deep.adam import Adam
+from nchain_agents.deep.hyperparameters import Hyperparameters
+
+
+def model_and_optimizer(
+    hyperparameters: Hyperparameters,
+    inputs: int,
+    actions: int,
+    seed: int,
+    model: Any,
+    optimizer: Any,
+) -> tuple[Any, Any]:
+    """Return the user's own, checked; in place of None those that the hyperparameters describe."""
+    if model is None:
+        activation, net_arch = hyperparameters.activation, hyperparameters.net_arch
+        try:
+            keras.activations.get(activation)
+        except ValueError:
+            raise ValueError(
+                f"activation must be a name that Keras knows, got {activation!r}"
+            ) from None
+        model = multilayer_perceptron(inputs, net_arch, activation, actions, seed)
+    else:
+        model = checked_model(model, inputs, actions)
+    if optimizer is None:
+        optimizer = Adam(hyperparameters.learning_rate, epsilon=1e-8)  # torch's default
+    elif not isinstance(optimizer, keras.optimizers.Optimizer):
+        raise ValueError(f"optimizer must be a Keras optimizer, got {optimizer!r}")
+    return model, optimizer
+
 
 def multilayer_perceptron(
-    inputs: int, net_arch: list[int], activation: str, actions: int, seed: int
+    inputs: int, net_arch: Sequence[int], activation: str, actions: int, seed: int
 ) -> Any:
-    """Return a network whose initial weights depend on nothing but the seed.
+    """Return a network with the initial weights of torch's linear layers, from a seed.
 
-    They are drawn as torch draws those of its linear layers, uniformly within 1 / sqrt(inputs).
+    They are uniform within 1 / sqrt(inputs).
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Linear.html
     """
@@ -39,11 +70,7 @@ def multilayer_perceptron(
 
 
 def checked_model(model: Any, inputs: int, actions: int) -> Any:
-    """Return a user's model, built.
-
-    Raises:
-        ValueError: It is no Keras model, or does not fit the environment's spaces.
-    """
+    """Return a user's model, built."""
     if not isinstance(model, keras.Model):
         raise ValueError(f"model must be a Keras model, got {model!r}")
     if not model.built:
@@ -72,5 +99,5 @@ def twin(model: Any) -> Any:
 
 def arrays_of(variables: list[Any]) -> list[npt.NDArray[Any]]:
     """Return the values of Keras variables."""
-    # not by Keras, whose way NumPy warns of
+    # Keras's own conversion raises a warning of NumPy
     return [np.asarray(variable.value) for variable in variables]

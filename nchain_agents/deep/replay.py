@@ -1,7 +1,6 @@
 """Experience replay (Lin 1992; Mnih et al. 2015).
 
-A transition is one row of numbers, so that a batch is gathered, and handed to a compiled function,
-as one array. `Batch.of` takes rows apart again.
+A transition is one row of numbers, so that a batch is one array. `Batch.of` splits rows again.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import numpy.typing as npt
 from nchain_agents.deep.encoding import Float32Array
 from nchain_env.mdp import FloatArray
 
-# Single precision can hold the squares of what so large rewards add up to.
+# The squares of the sums of such rewards fit in single precision.
 LARGEST_REWARD = 1e15
 
 
@@ -111,7 +110,7 @@ class Replay:
 def n_step_return(
     rows: Any, index: Any, envs: Any, newest: Any, gamma: float, n_steps: int, xp: Any = np
 ) -> Any:
-    """Return transitions that span up to `n_steps`, until their episode ends or the newest.
+    """Return transitions that span up to `n_steps`, cut at the end of an episode and at the newest.
 
     Args:
         rows: (T, N, W) the transitions.

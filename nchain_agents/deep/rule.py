@@ -1,4 +1,4 @@
-"""The arithmetic of DQN, in `keras.ops`: the same lines on every backend."""
+"""The arithmetic of DQN in `keras.ops`, for all backends."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from keras import ops
 
 
 def targets(rewards: Any, discounts: Any, next_values: Any, chooser: Any = None) -> Any:
-    """Return what the values of the actions should be, (B,).
+    """Return the targets of the values of the actions, (B,).
 
     Args:
         rewards: (B,) the rewards until the next observation.
-        discounts: (B,) what the values there count for: gamma^steps, 0 after a terminal step.
-        next_values: (B, A) the target network's values there.
+        discounts: (B,) of the next value: gamma^steps, 0 after a terminal step.
+        next_values: (B, A) the target network's values of the next observation.
         chooser: (B, A) the learning network's, for double Q-learning; None takes the maximum.
 
     Source: Mnih et al. 2015, Human-level control through deep reinforcement learning, Nature 518;
@@ -28,7 +28,7 @@ def targets(rewards: Any, discounts: Any, next_values: Any, chooser: Any = None)
 
 def chosen(values: Any, actions: Any) -> Any:
     """Return the values of the actions, (B,), out of those of all, (B, A)."""
-    # a sum over a mask compiles to less than a gather does, backward above all
+    # a sum over a mask compiles to faster code than a gather, above all for the gradient
     mask = ops.one_hot(ops.cast(actions, "int32"), values.shape[-1], dtype=values.dtype)
     return ops.sum(values * mask, axis=1)
 
@@ -56,7 +56,7 @@ def clipped(gradients: list[Any], max_norm: float) -> list[Any]:
 
 
 def polyak(target: Any, source: Any, tau: Any) -> Any:
-    """Return the target's weights after they went the share tau of the way to the source's.
+    """Return (1 - tau) target + tau source.
 
     Source: Polyak averaging, as in Lillicrap et al. 2016, Continuous control with deep
         reinforcement learning, algorithm 1.

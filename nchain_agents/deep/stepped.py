@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from nchain_agents.agent import OnEpisode, Progress
 from nchain_agents.deep.encoding import Float32Array
 from nchain_agents.deep.env_adapter import EnvAdapter, Step
 from nchain_agents.deep.hyperparameters import Hyperparameters
@@ -23,15 +23,12 @@ def learn_stepped(
     hyperparameters: Hyperparameters,
     env: EnvAdapter,
     until: int,
-    on_episode: Callable[[], bool] | None,
-    progress: Callable[[], None],
+    on_episode: OnEpisode,
+    progress: Progress,
 ) -> None:
     """Learn until `num_timesteps` is `until`, or `on_episode` after an episode returns False.
 
-    `progress` is told of each episode.
-
-    Raises:
-        ValueError: A reward or an observation is NaN or infinite.
+    `progress` is called after each episode.
     """
     schedule = hyperparameters.schedule
     rows = env.encoding.rows(state.observation, env.num_envs)
@@ -79,7 +76,7 @@ def epsilon_greedy(uniform: FloatArray, epsilon: float, greedy: Any, num_actions
 
 
 def _count(state: TrainingState, step: Step) -> None:
-    """Take note of a step."""
+    """Check and count a step."""
     rewards = step.rewards
     _check(state, rewards, "reward", LARGEST_REWARD)
     _check(state, step.next_observations, "observation")

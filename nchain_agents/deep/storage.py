@@ -1,7 +1,7 @@
-"""What a saved KerasDQN consists of beside what every agent has: its networks, plain or described.
+"""How the training state of a KerasDQN is saved.
 
-A network that `net_arch` describes is saved as its weights alone, and Adam as its moments. A model
-or an optimizer of the user's own is described by Keras, and built anew from that description.
+A network that `net_arch` describes is saved as its weights alone, and Adam as its moments. A user's
+own model or optimizer is described by Keras, and built anew from that description.
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from nchain_agents.deep.adam import Adam
-from nchain_agents.deep.backend import learner
+from nchain_agents.deep.backend import backend
 from nchain_agents.deep.env_adapter import EnvAdapter, adapted
 from nchain_agents.deep.hyperparameters import Hyperparameters
-from nchain_agents.deep.networks import arrays_of, multilayer_perceptron
+from nchain_agents.deep.networks import arrays_of, model_and_optimizer
 from nchain_agents.deep.training_state import TrainingState
 from nchain_agents.storage import LARGEST, Arrays, Saved, typed
 from nchain_env.checks import integer
@@ -28,12 +27,12 @@ from nchain_env.checks import integer
 # (mended in 3.9), CVE-2025-8747, CVE-2025-9905 and CVE-2025-9906 (3.11), CVE-2025-12058 (3.12) and
 # CVE-2026-1462 (3.13.2), by https://github.com/advisories?query=keras.
 SAFE_KERAS = (3, 13, 2)
-# Descriptions longer than this must come with as many bytes of weights.
+# A longer description must come with as many bytes of weights.
 _DESCRIPTION = 2**16
 
 
 def configurations(state: TrainingState, own_model: bool, own_optimizer: bool) -> dict[str, Any]:
-    """Return Keras's descriptions of the user's own model and optimizer; None stands for ours."""
+    """Return Keras's descriptions of the user's own model and optimizer, None for the default."""
     state.learner.release()
     network, optimizer = state.learner.network, state.learner.optimizer
     return {
@@ -72,31 +71,23 @@ def arrays_of_training(state: TrainingState, replay_buffer: bool) -> Arrays:
 
 
 def saved_models(saved: Saved, env: Any, net_arch: Any) -> dict[str, Any]:
-    """Return the model and the optimizer to make an agent with, None where ours will do.
-
-    Raises:
-        ValueError: The networks in the file are not those that it describes, or do not fit the
-            environment; nothing was made yet.
-    """
+    """Return the model and the optimizer to make an agent with, None where ours will do."""
     network = saved.field("network", dict, type(None))
     optimizer = saved.field("optimizer", dict, type(None))
     adapter = adapted(env)
     inputs, actions = adapter.encoding.inputs, adapter.num_actions
-    shapes = saved.shapes("network")
+    shapes, model = saved.shapes("network"), None
     if network is None:
         widths = [integer("net_arch", width, 1) for width in typed("net_arch", net_arch, list)]
-        _fit(shapes, list(_dense_shapes([inputs, *widths, actions])))
-        return {"optimizer": _optimizer(optimizer)}
-    model = _described_model(saved, network, inputs, shapes)
+        layers = pairwise([inputs, *widths, actions])
+        _fit(shapes, [shape for here, there in layers for shape in ((here, there), (there,))])
+    else:
+        model = _described_model(saved, network, inputs, shapes)
     return {"model": model, "optimizer": _optimizer(optimizer)}
 
 
 def restore(state: TrainingState, saved: Saved, num_actions: int) -> None:
-    """Give a new training what `arrays_of_training` gave of another.
-
-    Raises:
-        ValueError: Something is missing, does not fit, or is not what it should be.
-    """
+    """Restore a training state from what `arrays_of_training` returned."""
     state.calls = saved.number("calls", 0)
     state.epsilon = float(saved.array("epsilon", np.float64, (), 0, 1))
     returns = saved.array("returns", np.float64, (None,))
@@ -145,7 +136,7 @@ def _restore_replay(state: TrainingState, saved: Saved, num_actions: int) -> Non
 
 
 def described(state: TrainingState, own_model: bool, own_optimizer: bool) -> dict[str, Any]:
-    """Return all that is Keras's in a training, for `rebuild`."""
+    """Return all Keras objects of a training state as plain data, for `rebuild`."""
     arrays = {name: arrays_of(variables) for name, variables in variables_of(state).items()}
     models = configurations(state, own_model, own_optimizer)
     return {**models, "arrays": arrays, "loss": state.learner.loss}
@@ -154,36 +145,21 @@ def described(state: TrainingState, own_model: bool, own_optimizer: bool) -> dic
 def rebuild(
     state: TrainingState, models: dict[str, Any], env: EnvAdapter, hyperparameters: Hyperparameters
 ) -> None:
-    """Give a training the learner that `described` gave of another."""
+    """Restore the learner of a training state from what `described` returned."""
     network, optimizer = models["network"], models["optimizer"]
-    if network is None:
-        network = multilayer_perceptron(
-            env.encoding.inputs,
-            list(hyperparameters.net_arch),
-            hyperparameters.activation,
-            env.num_actions,
-            0,
-        )
-    else:
+    if network is not None:
         # what is copied or unpickled is trusted
         network = keras.saving.deserialize_keras_object(network, safe_mode=False)
-    if optimizer is None:
-        optimizer = Adam(hyperparameters.learning_rate, epsilon=1e-8)
-    else:
+    if optimizer is not None:
         optimizer = keras.optimizers.deserialize(optimizer)
-    state.learner = learner(network, optimizer, env.encoding, hyperparameters)
+    network, optimizer = model_and_optimizer(
+        hyperparameters, env.encoding.inputs, env.num_actions, 0, network, optimizer
+    )
+    state.learner = backend().Learner(network, optimizer, env.encoding, hyperparameters)
     for name, variables in variables_of(state).items():
         for variable, array in zip(variables, models["arrays"][name], strict=True):
             variable.assign(array)
     state.learner.last_loss = np.float32(models["loss"])
-
-
-def _dense_shapes(widths: list[int]) -> list[tuple[int, ...]]:
-    """Return the shapes of the kernels and biases between layers of these widths."""
-    shapes: list[tuple[int, ...]] = []
-    for inputs, outputs in pairwise(widths):
-        shapes += [(inputs, outputs), (outputs,)]
-    return shapes
 
 
 def _fit(there: list[tuple[int, ...]], here: list[tuple[int, ...]]) -> None:
@@ -202,7 +178,7 @@ def _described_model(
         raise ValueError("the description of the network is longer than its weights")
 
     def build() -> Any:
-        # anew from the text, because Keras takes a description apart
+        # parsed again, because Keras changes a description
         model = keras.saving.deserialize_keras_object(json.loads(text), safe_mode=True)
         if not isinstance(model, keras.Model):
             raise ValueError(f"it is none, but a {type(model).__name__}")
@@ -234,11 +210,7 @@ def _optimizer(config: dict[str, Any] | None) -> Any:
 
 
 def _trusting(what: str, build: Callable[[], Any]) -> Any:
-    """Let Keras build what a file describes.
-
-    Raises:
-        ValueError: It cannot, or this version of Keras would run code that the file names.
-    """
+    """Let Keras build what a file describes, if this version of it runs no code from the file."""
     version = tuple(int(number) for number in keras.__version__.split(".")[:3] if number.isdigit())
     if version < SAFE_KERAS:
         needed = ".".join(str(number) for number in SAFE_KERAS)

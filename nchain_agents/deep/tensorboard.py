@@ -1,4 +1,4 @@
-"""Training as TensorBoard shows it, under stable-baselines3's names."""
+"""A callback that writes TensorBoard files, with stable-baselines3's names."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def next_run(log_dir: Path, name: str) -> Path:
 
 
 class TensorBoard:
-    """Writes what happens to event files: pass it as `callback`, and close it afterwards.
+    """Writes the progress of a training to event files: pass it as `callback`, and close it.
 
     At the end of each episode come `rollout/ep_rew_mean` (the mean return of the last 100),
     `rollout/exploration_rate`, `train/loss` (of the last batch) and `time/fps` (steps a second
@@ -45,7 +45,7 @@ class TensorBoard:
         self._begin: tuple[float, int] | None = None
 
     def __call__(self, agent: Agent) -> None:
-        """Write down how the agent does."""
+        """Write the scalars of an episode."""
         step, now = agent.num_timesteps, time.perf_counter()
         scalars = {"rollout/ep_rew_mean": float(np.mean(agent.episode_returns[-100:]))}
         if hasattr(agent, "epsilon"):
@@ -61,5 +61,5 @@ class TensorBoard:
                 self._writer.add_scalar(name, value, step)
 
     def close(self) -> None:
-        """Write what is left, and close the file."""
+        """Flush and close the file."""
         self._writer.close()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nchain_agents.agent import Progress
 from nchain_agents.deep.compiled import Program
 from nchain_agents.deep.training_state import TrainingState
 from nchain_agents.interrupts import Pace, answer, requested
@@ -19,20 +20,12 @@ def learn_together(
     programs: Sequence[Program],
     states: Sequence[TrainingState],
     until: int,
-    progress: Callable[[], None],
+    progress: Progress,
 ) -> None:
-    """Learn until the `num_timesteps` of each is `until`.
+    """Learn until the `num_timesteps` of each state is `until`.
 
-    `progress` is told of each call of the program.
-
-    Args:
-        programs: Training loops that differ in nothing but what is in their tables.
-        states: Where each training stands: all after the same number of steps.
-        until: The number of steps.
-        progress: Called now and then.
-
-    Raises:
-        ValueError: The tables are of different shapes.
+    The programs differ only in the contents of their tables, and the states have taken the same
+    number of steps. `progress` is called after each call of the program.
     """
     if len({program.table.next_state.shape for program in programs}) > 1:
         raise ValueError("agents must have environments with tables of the same shape")

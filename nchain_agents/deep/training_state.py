@@ -1,4 +1,4 @@
-"""All that training a KerasDQN changes, as one value."""
+"""All that the training of a KerasDQN changes, as one value."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from nchain_env.mdp import FloatArray
 
 @dataclass
 class TrainingState:
-    """Where a training stands: the loops change it, and what else they read is constant.
+    """The state of a training; all else that the loops read is constant.
 
-    The place in the episode and the random numbers of the environment are the environment's.
+    The environment keeps its own state and generator.
     """
 
     # the networks and the optimizer; see the `Learner` of each backend
@@ -33,7 +33,7 @@ class TrainingState:
     # of the last step
     epsilon: float = 1.0
     num_timesteps: int = 0
-    # of the environment's `step`, each of which may take a step in several environments
+    # of the environment's `step`, each of which may take several steps
     calls: int = 0
-    # the number of steps at the end of the present training, which epsilon's schedule is laid over
+    # the number of steps at the end of the training, for epsilon's schedule
     end: int = 1

@@ -15,12 +15,8 @@ import numpy as np
 from nchain_agents.agent import Agent
 from nchain_agents.callbacks import EveryNTimesteps
 from nchain_agents.deep import fast_cpu
-from nchain_agents.evaluation import (
-    ExactEvaluator,
-    evaluator_of,
-    greedy_policy,
-    scaled,
-)
+from nchain_agents.evaluation import ExactEvaluator, evaluator_of, scaled
+from nchain_agents.prediction import greedy_policy
 from nchain_agents.quiet import import_quietly
 from nchain_agents.study.environments import EnvChoice
 from nchain_agents.study.failure import Failure

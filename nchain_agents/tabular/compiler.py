@@ -1,4 +1,4 @@
-"""Machine code of the loop with an agent's rules, by Numba."""
+"""Compiles the loop with an agent's rules by Numba."""
 
 from __future__ import annotations
 
@@ -14,27 +14,23 @@ from nchain_agents.tabular.loop import Act, Update, run
 
 @cache
 def compiled(act: Act, update: Update) -> Callable[..., int]:
-    """Return `run` with an agent's rules as machine code, kept on disk for later processes.
-
-    Raises:
-        ModuleNotFoundError: Numba is not installed.
-    """
+    """Return `run` with an agent's rules as machine code, kept on disk for later processes."""
     machine_code: Callable[..., int] = compile_with_callees(run, {"act": act, "update": update})[0]
     return machine_code
 
 
 def compile_with_callees(function: Callable[..., Any], rules: dict[str, Any]) -> tuple[Any, str]:
-    """Compile a function and all that it calls; return it with a digest of its whole code.
+    """Compile a function and all that it calls; return it with a digest of all their code.
 
-    Numba takes the functions that are called from the globals, so the function is built anew with
-    compiled ones there. Its name carries the digest, because Numba's cache on disk knows the file
-    of a function, but neither its globals nor the files of the functions that it calls.
+    Numba reads called functions from the globals, so the function is copied with compiled ones
+    there. The copy's name contains the digest, because the key of Numba's cache on disk depends on
+    the function's file, but neither on its globals nor on the files of the functions that it calls.
     """
     import numba
 
     assert isinstance(function, FunctionType)
     names = {**function.__globals__, **rules}
-    # inlining what is called doubles the speed
+    # inlining doubles the speed
     options = _options() | ({"cache": True} if rules else {"forceinline": True})
     digest = hashlib.sha256(marshal.dumps(function.__code__) + repr(options).encode())
     for name in function.__code__.co_names:
@@ -50,12 +46,11 @@ def compile_with_callees(function: Callable[..., Any], rules: dict[str, Any]) ->
 def _options() -> dict[str, Any]:
     import numba.core.options
 
-    # Many agents learn at once in threads. The NumPy error model does not check divisors for zero.
+    # `learn_many` uses threads. The NumPy error model does not check divisors for zero.
     options = {"nogil": True, "error_model": "numpy"}
-    # Without Numba's runtime the references to arrays are not counted. Their counts, by atomic
-    # operations each time a rule reads an array of its tables, took most of the time. The loop and
-    # its rules allocate nothing, so they need no runtime. The option is private: a version of Numba
-    # without it gives the same results, slower.
+    # Without Numba's runtime, references to arrays are not counted, which took most of the time.
+    # Nothing is allocated here, so the runtime is not needed. The option is private: a version of
+    # Numba without it gives the same results, slower.
     if hasattr(getattr(numba.core.options, "DefaultOptions", None), "_nrt"):
         options["_nrt"] = False
     return options

@@ -8,7 +8,7 @@ import numpy as np
 
 from nchain_agents.exploration import choose, greedy
 from nchain_agents.tabular.loop import Settings, Transition
-from nchain_agents.tabular.temporal_difference import TemporalDifferenceAgent, step_size
+from nchain_agents.tabular.temporal_difference import TemporalDifferenceAgent, move
 from nchain_env.mdp import FloatArray, IntArray
 
 
@@ -34,15 +34,15 @@ def update(
 
     With probability one half the two tables change places.
     """
-    state, action, reward, next_state, terminated, _ = transition
     q, other, visits = tables.q1, tables.q2, tables.visits1
     if rng.random() >= 0.5:
         q, other, visits = tables.q2, tables.q1, tables.visits2
     bootstrap = 0.0
-    if not terminated:
+    if not transition.terminated:
+        next_state = transition.next_state
         bootstrap = other[next_state, greedy(q, next_state, rng)]
-    alpha = step_size(settings, visits, state, action)
-    q[state, action] += alpha * (reward + settings.gamma * bootstrap - q[state, action])
+    move(q, visits, settings, transition, bootstrap)
+    state, action = transition.state, transition.action
     tables.q[state, action] = (q[state, action] + other[state, action]) / 2.0
 
 

@@ -6,21 +6,17 @@ from typing import Any
 
 from nchain_agents.exploration import policy_value
 from nchain_agents.tabular.loop import Settings, Transition
-from nchain_agents.tabular.temporal_difference import Tables, TemporalDifferenceAgent, step_size
+from nchain_agents.tabular.temporal_difference import Tables, TemporalDifferenceAgent, move
 
 
 def update(
     tables: Tables, settings: Settings, transition: Transition, epsilon: float, rng: Any
 ) -> None:
     """Q(S, A) <- Q(S, A) + alpha [R + gamma sum_a pi(a | S') Q(S', a) - Q(S, A)]."""
-    state, action, reward, next_state, terminated, _ = transition
     bootstrap = 0.0
-    if not terminated:
-        bootstrap = policy_value(tables.q, next_state, epsilon, settings.temperature)
-    alpha = step_size(settings, tables.visits, state, action)
-    tables.q[state, action] += alpha * (
-        reward + settings.gamma * bootstrap - tables.q[state, action]
-    )
+    if not transition.terminated:
+        bootstrap = policy_value(tables.q, transition.next_state, epsilon, settings.temperature)
+    move(tables.q, tables.visits, settings, transition, bootstrap)
 
 
 class ExpectedSarsa(TemporalDifferenceAgent):

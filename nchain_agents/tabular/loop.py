@@ -1,7 +1,7 @@
-"""The loop on an outcome table, and what its rules are told.
+"""The loop on an outcome table.
 
-The functions here and the rules they call are plain Python. `compiler.compiled` makes machine code
-of them, which draws the same random numbers in the same order and gives the same bits.
+The functions here and the rules they call are plain Python. Compiled by `compiler.compiled`, they
+draw the same random numbers in the same order and compute the same bits.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Table(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """The numbers that the rules are told."""
+    """The hyperparameters that the rules read."""
 
     gamma: float
     learning_rate: float
@@ -97,15 +97,15 @@ def run(
     agent_rng: np.random.Generator,
     env_rng: np.random.Generator,
 ) -> int:
-    """Learn on an outcome table for `steps` steps, or until as many episodes ended as fit.
+    """Learn on an outcome table for `steps` steps, or until `returns` is full; return the episodes.
 
-    Where learning stands goes in and comes out by arrays. Numba would make a tuple to be returned
-    by calling Python, which crashes the process when a KeyboardInterrupt is raised just then.
+    Progress goes in and comes out by arrays. Numba would create a tuple to be returned by calling
+    Python, which crashes the process when a KeyboardInterrupt is raised at that moment.
 
     Args:
         table: The outcomes.
         tables: What is learned, a tuple of arrays that the rules change.
-        settings: The numbers that the rules are told.
+        settings: The hyperparameters that the rules read.
         schedule: Epsilon over steps and episodes.
         counters: The state, the number of steps since the reset, of episodes that have ended, and
             of steps in all.
@@ -115,9 +115,6 @@ def run(
             of up to E episodes that end, and then the return so far of the next one.
         agent_rng: The agent's generator.
         env_rng: The environment's generator: one number a step and one a reset.
-
-    Returns:
-        How many episodes ended.
     """
     state, elapsed, episode, step = counters[0], counters[1], counters[2], counters[3]
     episode_return = returns[0]

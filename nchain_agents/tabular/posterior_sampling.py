@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from nchain_agents.agent import Env
+from nchain_agents.agent import Env, OnEpisode, Progress
 from nchain_agents.exploration import greedy
 from nchain_agents.interrupts import requested
 from nchain_agents.model_env import known_table
@@ -52,13 +51,12 @@ class PosteriorSampling(TableAgent):
 
     The outcomes of each state and action, the S states and the end of the episode, have a Dirichlet
     posterior. A model is sampled at the start of each episode and then after every `resample_every`
-    steps. What a seen outcome pays is the mean of what it paid; what an unseen one pays is drawn
-    from Normal(0, largest |reward| seen). It explores by the doubt that is left, so it needs no
-    epsilon. A sample and its solution take time and memory that grow with S^2 A: it is meant for
-    small environments.
+    steps. The reward of a seen outcome is the mean of its rewards; that of an unseen one is drawn
+    from Normal(0, largest |reward| seen). It explores by the uncertainty of the posterior and needs
+    no epsilon. Time and memory grow with S^2 A: it is meant for small environments.
 
-    `predict(deterministic=True)` takes the action that is best for the mean of the posterior, `q`;
-    otherwise that which is best for the sampled model.
+    `predict(deterministic=True)` takes the best action for the mean of the posterior, `q`;
+    otherwise the best one for the sampled model.
 
     Args:
         env: An environment with discrete observations and actions, or the id of one.
@@ -69,7 +67,7 @@ class PosteriorSampling(TableAgent):
             the horizon 1 / (1 - gamma).
         rewards: "learned", or "known": read from the environment's table, which it must be known
             to sample (NChain-v0, or toy-text's FrozenLake, CliffWalking or Taxi).
-        seed: Makes everything that follows repeatable.
+        seed: The seed of the agent and of its environment.
         compiled: True, False or "auto"; see `TableAgent`.
 
     Raises:
@@ -153,45 +151,16 @@ class PosteriorSampling(TableAgent):
     def _prior_weight(self) -> float:
         return self.prior / (self._shape[0] + 1)
 
-    def predict(
-        self,
-        observation: npt.ArrayLike,
-        state: Any = None,
-        episode_start: Any = None,
-        deterministic: bool = False,
-    ) -> tuple[Any, Any]:
-        """Return the best action for the mean of the posterior, or for the sampled model.
+    def _exploring_values(self, observation: npt.ArrayLike) -> FloatArray:
+        return self._rows(self.tables.q, observation)
 
-        Args:
-            observation: One observation, or a batch of them.
-            state: Handed back as it came.
-            episode_start: Not used.
-            deterministic: Take the mean of the posterior.
-
-        Returns:
-            The action (an int64 for one observation, an int64 array for a batch) and `state`.
-
-        Raises:
-            ValueError: The observation is not a state of the table.
-        """
-        if deterministic:
-            return super().predict(observation, state, episode_start, deterministic=True)
-        self.q_values(observation)  # checks it
-        states = np.asarray(observation)
-        actions = np.array(
-            [greedy(self.tables.q, s, self.np_random) for s in states.ravel()], dtype=np.int64
-        )
-        return (actions[0] if states.ndim == 0 else actions), state
-
-    def _train(
-        self, end: int, on_episode: Callable[[], bool] | None, progress: Callable[[], None]
-    ) -> None:
+    def _train(self, end: int, on_episode: OnEpisode, progress: Progress) -> None:
         while self.num_timesteps < end:
             step = self._steps_in_episode % self.resample_every
             if step == 0:
                 self.tables.q[...] = policy_iteration(self.sample_model(), self.gamma)[1]
             start, episodes = self.num_timesteps, len(self.episode_returns)
-            # as far as this model goes: to the next sample, or the end of the episode
+            # until the next sample, or the end of the episode
             super()._train(min(end, start + self.resample_every - step), lambda: False, progress)
             self._steps_in_episode += self.num_timesteps - start
             if len(self.episode_returns) > episodes:
@@ -202,14 +171,14 @@ class PosteriorSampling(TableAgent):
                 return
 
     def _mean_rewards(self, unseen: float | FloatArray) -> FloatArray:
-        """(S, A, S + 1) what each outcome pays."""
+        """Return the reward of each outcome, (S, A, S + 1)."""
         if self._known is not None:
             return self._known
         counts = self.tables.counts
         return np.where(counts > 0, self.tables.reward_sums / np.maximum(counts, 1), unseen)
 
     def _known_rewards(self) -> FloatArray:
-        """(S, A, S + 1) the mean reward of each outcome by the environment's model."""
+        """Return the mean reward of each outcome in the environment's table, (S, A, S + 1)."""
         mdp = known_table(self.env)
         states, actions = self._shape
         outcome = np.where(mdp.terminated, states, mdp.next_state)

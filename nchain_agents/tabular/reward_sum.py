@@ -1,4 +1,4 @@
-"""The naive learner: add up the rewards."""
+"""The tutorial's naive learner: it adds up rewards."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def update(
 class RewardSum(TableAgent):
     """Sum the rewards of each state and action, and take the action with the larger sum.
 
-    It knows nothing of what comes later, so the near reward wins: on the chain it goes backward
-    for ever. The tutorial's first agent, there to be beaten.
+    It ignores later rewards, so on the chain it goes backward for ever. It is the tutorial's first
+    agent, a baseline.
 
     Args:
         env: An environment with discrete observations and actions, or the id of one.
-        seed: Makes everything that follows repeatable.
+        seed: The seed of the agent and of its environment.
         compiled: True, False or "auto"; see `TableAgent`.
 
     Raises:

@@ -8,7 +8,7 @@ import numpy as np
 
 from nchain_agents.exploration import choose
 from nchain_agents.tabular.loop import Settings, Transition
-from nchain_agents.tabular.temporal_difference import TemporalDifferenceAgent, step_size
+from nchain_agents.tabular.temporal_difference import TemporalDifferenceAgent, move
 from nchain_env.mdp import FloatArray, IntArray
 
 
@@ -36,17 +36,14 @@ def update(
     tables: SarsaTables, settings: Settings, transition: Transition, epsilon: float, rng: Any
 ) -> None:
     """Choose A' from S'; Q(S, A) <- Q(S, A) + alpha [R + gamma Q(S', A') - Q(S, A)]."""
-    state, action, reward, next_state, terminated, truncated = transition
     bootstrap = 0.0
-    if not terminated:
+    if not transition.terminated:
+        next_state = transition.next_state
         next_action = choose(tables.q, next_state, epsilon, settings.temperature, rng)
         bootstrap = tables.q[next_state, next_action]
-        if not truncated:
+        if not transition.truncated:
             tables.next_action[0] = next_action
-    alpha = step_size(settings, tables.visits, state, action)
-    tables.q[state, action] += alpha * (
-        reward + settings.gamma * bootstrap - tables.q[state, action]
-    )
+    move(tables.q, tables.visits, settings, transition, bootstrap)
 
 
 class Sarsa(TemporalDifferenceAgent):

@@ -1,9 +1,8 @@
-"""What the table learners share: a table over discrete observations and actions, and two loops."""
+"""`TableAgent`: a table over discrete observations and actions, learned stepped or compiled."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any, ClassVar, Literal
 
@@ -11,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.spaces import Discrete
 
-from nchain_agents.agent import Agent, Env
+from nchain_agents.agent import Agent, Env, OnEpisode, Progress
 from nchain_agents.exploration import choose
 from nchain_agents.interrupts import Pace, requested
 from nchain_agents.model_env import ModelEnv, model_env
@@ -24,11 +23,10 @@ from nchain_env.mdp import LARGEST_REWARD, FloatArray
 
 Compiled = bool | Literal["auto"]
 
-# What rewards may add up to: less than the largest number, because differences and means are taken.
+# The largest sum of rewards: less than the largest float, because differences and means are taken.
 _LARGEST_SUM = 1e307
 
-# Between two looks at the keyboard and the progress bar, the compiled loop ends at most so many
-# episodes.
+# The largest number of episodes in one call of the compiled loop.
 _CHUNK_EPISODES = 100_000
 
 
@@ -43,7 +41,7 @@ class TableAgent(Agent):
     Args:
         env: An environment with discrete observations and actions, or the id of one.
         gamma: The discount factor, in [0, 1].
-        seed: Makes everything that follows repeatable.
+        seed: The seed of the agent and of its environment.
         compiled: True: on the outcome table; False: step the environment; "auto": on the table
             where Numba is installed and the environment is known to sample it: NChain-v0 and
             toy-text's FrozenLake, CliffWalking and Taxi, unless `step` or `reset` are overridden
@@ -88,7 +86,7 @@ class TableAgent(Agent):
         self._pace = Pace(1000)
 
     def _checked(self, model: ModelEnv) -> ModelEnv:
-        """Refuse a table that is not that of the spaces: compiled code does not look."""
+        """Refuse a table of another shape or of too large rewards: compiled code checks nothing."""
         states, actions = model.mdp.num_states, model.mdp.num_actions
         if (states, actions) != self._shape:
             raise ValueError(f"env must have {self._shape} states and actions in its model, too")
@@ -101,7 +99,7 @@ class TableAgent(Agent):
 
     @property
     def _largest_reward(self) -> float:
-        """What can be paid in each step of the training without an infinite sum."""
+        """The largest reward whose sum over the training is finite."""
         return min(LARGEST_REWARD, _LARGEST_SUM / self._end)
 
     @staticmethod
@@ -121,6 +119,9 @@ class TableAgent(Agent):
         Raises:
             ValueError: The observation is not a state of the table.
         """
+        return self._rows(self.q, observation)
+
+    def _rows(self, table: FloatArray, observation: npt.ArrayLike) -> FloatArray:
         states = np.asarray(observation)
         num_states = self._shape[0]
         if (
@@ -132,7 +133,7 @@ class TableAgent(Agent):
                 f"observation must be one or a batch of integers in [0, {num_states}), "
                 f"got {observation!r}"
             )
-        rows: FloatArray = self.q[states]
+        rows: FloatArray = table[states]
         return rows.copy()
 
     def knowledge(self) -> FloatArray:
@@ -146,9 +147,7 @@ class TableAgent(Agent):
     def _epsilon(self) -> float:
         return self._schedule.epsilon(self.num_timesteps, self._end, len(self.episode_returns))
 
-    def _train(
-        self, until: int, on_episode: Callable[[], bool] | None, progress: Callable[[], None]
-    ) -> None:
+    def _train(self, until: int, on_episode: OnEpisode, progress: Progress) -> None:
         model = self._model()
         if model is None:
             self._train_stepped(until, on_episode, progress)
@@ -156,7 +155,7 @@ class TableAgent(Agent):
             self._train_compiled(until, on_episode, progress, model)
 
     def _model(self) -> ModelEnv | None:
-        """Return what the compiled loop learns on, None where the environment is stepped."""
+        """Return the environment for the compiled loop, None where it must be stepped."""
         if self.compiled is False or find_spec("numba") is None:
             return None
         try:
@@ -166,9 +165,7 @@ class TableAgent(Agent):
                 raise
             return None
 
-    def _train_stepped(
-        self, until: int, on_episode: Callable[[], bool] | None, progress: Callable[[], None]
-    ) -> None:
+    def _train_stepped(self, until: int, on_episode: OnEpisode, progress: Progress) -> None:
         act, update = type(self).act, type(self).update
         tables, settings, rng = self.tables, self._settings, self.np_random
         largest = self._largest_reward
@@ -186,9 +183,13 @@ class TableAgent(Agent):
                 state, action, float(reward), int(next_state), terminated, truncated
             )
             update(tables, settings, transition, epsilon, rng)
-            over = terminated or truncated
-            self._count_step(float(reward), next_state, over)
-            if over:
+            self.num_timesteps += 1
+            self._episode_return += float(reward)
+            self._observation = next_state
+            if terminated or truncated:
+                self.episode_returns.append(self._episode_return)
+                self._episode_return = 0.0
+                self._observation, _ = self.env.reset()
                 progress()
                 if on_episode is not None and not on_episode():
                     return
@@ -196,11 +197,7 @@ class TableAgent(Agent):
                 return
 
     def _train_compiled(
-        self,
-        until: int,
-        on_episode: Callable[[], bool] | None,
-        progress: Callable[[], None],
-        model: ModelEnv,
+        self, until: int, on_episode: OnEpisode, progress: Progress, model: ModelEnv
     ) -> None:
         run = compiled(type(self).act, type(self).update)
         table, schedule = Table.of(model.mdp), self._schedule
@@ -247,7 +244,7 @@ class TableAgent(Agent):
             array[...] = saved.array(name, array.dtype, array.shape, *bounds)
 
     def _bounds(self, name: str) -> tuple[int, int]:
-        """The smallest and the largest integer that a table may hold: compiled code trusts it."""
+        """The smallest and the largest integer that a saved table may hold."""
         return 0, LARGEST
 
 

@@ -1,4 +1,4 @@
-"""What the temporal-difference learners share: their parameters and their step size."""
+"""The hyperparameters and the update that the temporal-difference learners share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from nchain_agents.agent import Env
 from nchain_agents.exploration import choose
 from nchain_agents.schedules import EpsilonLike, epsilon_schedule
-from nchain_agents.tabular.loop import Act, Settings
+from nchain_agents.tabular.loop import Act, Settings, Transition
 from nchain_agents.tabular.table_agent import Compiled, TableAgent
 from nchain_env.checks import real
 from nchain_env.mdp import LARGEST_REWARD, FloatArray, IntArray
@@ -42,6 +42,15 @@ def step_size(settings: Settings, visits: IntArray, state: int, action: int) -> 
     return settings.learning_rate / math.pow(visits[state, action], settings.visit_power)
 
 
+def move(
+    q: FloatArray, visits: IntArray, settings: Settings, transition: Transition, bootstrap: float
+) -> None:
+    """Q(S, A) <- Q(S, A) + alpha [R + gamma bootstrap - Q(S, A)], with the step size's visits."""
+    state, action = transition.state, transition.action
+    alpha = step_size(settings, visits, state, action)
+    q[state, action] += alpha * (transition.reward + settings.gamma * bootstrap - q[state, action])
+
+
 class TemporalDifferenceAgent(TableAgent):
     """A learner that moves Q(s, a) towards the reward and the discounted value of the next state.
 
@@ -57,7 +66,7 @@ class TemporalDifferenceAgent(TableAgent):
             above, an action with probability proportional to exp(Q / temperature).
         initial_q: Where the table begins: a number (a high one is optimistic), or the bounds of
             uniformly random ones.
-        seed: Makes everything that follows repeatable.
+        seed: The seed of the agent and of its environment.
         compiled: True, False or "auto"; see `TableAgent`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Where the public names of the package are defined."""
+"""The modules that define the public names of the package, imported when a name is first used."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from nchain_agents.extras import needed_for
 
-HOMES = {
+MODULES = {
     "Agent": "nchain_agents.agent",
     "DoubleQLearning": "nchain_agents.tabular.double_q_learning",
     "EveryNTimesteps": "nchain_agents.callbacks",
@@ -27,11 +27,7 @@ HOMES = {
 }
 
 
-def from_home(name: str) -> Any:
-    """Return what has a public name, imported now.
-
-    Raises:
-        ModuleNotFoundError: It needs a package that is not installed.
-    """
+def public(name: str) -> Any:
+    """Return the class or function of a public name."""
     with needed_for(f"nchain_agents.{name}", "agents"):
-        return getattr(import_module(HOMES[name]), name)
+        return getattr(import_module(MODULES[name]), name)
