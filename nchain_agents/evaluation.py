@@ -16,7 +16,7 @@ from nchain_agents.env_argument import environment
 from nchain_agents.model_check import check_model
 from nchain_agents.model_env import NotKnown, known_table, time_limits
 from nchain_agents.prediction import Model, greedy_policy, player, returns_on_table
-from nchain_agents.presets import time_limit as presets_time_limit
+from nchain_agents.presets import tuned_max_episode_steps
 from nchain_env.checks import integer
 from nchain_env.mdp import FloatArray, TabularMDP
 from nchain_env.planning import optimal_return, policy_return
@@ -82,7 +82,7 @@ class ExactEvaluator:
 class EpisodeEvaluator:
     """Estimates expected returns by playing episodes, the same ones for the same policy."""
 
-    env: gym.Env[Any, Any]  # its time limit is that of `time_limit`
+    env: gym.Env[Any, Any]  # its time limit is that of `max_episode_steps`
     episodes: int  # at least 2
     seed: int = 0
     reason: str = _NO_MODEL  # why there is no exact answer
@@ -110,7 +110,7 @@ class EpisodeEvaluator:
         return self._play(player(model, isinstance(self.env.action_space, gym.spaces.Discrete)))
 
     def _play(self, act: Any) -> ReturnEstimate:
-        limit, env = time_limit(self.env), self.env
+        limit, env = max_episode_steps(self.env), self.env
         if limit is not None and not time_limits(env):
             env = TimeLimit(env, limit)
         returns = np.zeros(self.episodes)
@@ -134,7 +134,7 @@ def _mean(returns: FloatArray) -> ReturnEstimate:
     return ReturnEstimate(float(returns.mean()), float(returns.std(ddof=1) / np.sqrt(len(returns))))
 
 
-def time_limit(env: gym.Env[Any, Any]) -> int | None:
+def max_episode_steps(env: gym.Env[Any, Any]) -> int | None:
     """Return the number of steps after which an episode of an environment is cut off.
 
     That is the smallest of its TimeLimit wrappers; else what it is registered with
@@ -147,7 +147,7 @@ def time_limit(env: gym.Env[Any, Any]) -> int | None:
     if env.spec is None:
         return None
     registered = env.spec.max_episode_steps or 0
-    return registered if registered > 0 else presets_time_limit(env.spec.id)
+    return registered if registered > 0 else tuned_max_episode_steps(env.spec.id)
 
 
 def evaluator_of(env: gym.Env[Any, Any], episodes: int = 100) -> Evaluator:
@@ -163,7 +163,7 @@ def evaluator_of(env: gym.Env[Any, Any], episodes: int = 100) -> Evaluator:
         episodes: How many episodes are played, at least 2.
 
     Raises:
-        ValueError: It has a model but no time limit; see `time_limit`.
+        ValueError: It has a model but no time limit; see `max_episode_steps`.
     """
     integer("episodes", episodes, 2)
     try:
@@ -185,7 +185,7 @@ def evaluator_of(env: gym.Env[Any, Any], episodes: int = 100) -> Evaluator:
 
 
 def _needed_limit(env: gym.Env[Any, Any]) -> int:
-    limit = time_limit(env)
+    limit = max_episode_steps(env)
     if limit is None:
         raise ValueError(_NO_LIMIT)
     return limit

@@ -52,7 +52,7 @@ class _Differs(Exception):  # noqa: N818  (found, not gone wrong)
     """The environment does not follow its table."""
 
 
-def check_model(env: gym.Env[Any, Any], mdp: TabularMDP, time_limit: int) -> Check:
+def check_model(env: gym.Env[Any, Any], mdp: TabularMDP, max_episode_steps: int) -> Check:
     """Take steps in an environment and compare them with its table.
 
     Each outcome, and each start state, must have a positive probability in the table. Their
@@ -62,7 +62,7 @@ def check_model(env: gym.Env[Any, Any], mdp: TabularMDP, time_limit: int) -> Che
     Args:
         env: The environment. A copy of it is stepped; where none can be made, itself.
         mdp: Its table.
-        time_limit: The number of steps after which an episode must be truncated, and not before.
+        max_episode_steps: Episodes must be truncated after this number of steps, and not before.
     """
     with suppress(Exception):  # an open window or file cannot be copied
         env = deepcopy(env)
@@ -79,7 +79,7 @@ def check_model(env: gym.Env[Any, Any], mdp: TabularMDP, time_limit: int) -> Che
     seen = _Seen(mdp)
     try:
         with _undrawn(env):
-            _take(env, seen, _Explorer(mdp), steps, time_limit)
+            _take(env, seen, _Explorer(mdp), steps, max_episode_steps)
         seen.compare_frequencies()
     except _Differs as difference:
         return Check(steps, str(difference))
@@ -93,7 +93,7 @@ def _counts(space: Any, size: int) -> bool:
 
 
 def _take(
-    env: gym.Env[Any, Any], seen: _Seen, explorer: _Explorer, steps: int, time_limit: int
+    env: gym.Env[Any, Any], seen: _Seen, explorer: _Explorer, steps: int, max_episode_steps: int
 ) -> None:
     # Long episodes, for what happens late or far away, and short ones, for many starts.
     lengths = cycle((steps // 4, steps // 40))
@@ -103,12 +103,13 @@ def _take(
         observation, reward, terminated, truncated, _ = env.step(action)
         elapsed += 1
         next_state = seen.step(state, action, observation, float(reward), bool(terminated))
-        if truncated and not terminated and elapsed < time_limit:
+        if truncated and not terminated and elapsed < max_episode_steps:
             raise _Differs(
-                f"an episode was cut off after {elapsed} steps, and its time limit is {time_limit}"
+                f"an episode was cut off after {elapsed} steps, and its time limit is "
+                f"{max_episode_steps}"
             )
         state = next_state
-        if terminated or truncated or elapsed >= min(time_limit, cut):
+        if terminated or truncated or elapsed >= min(max_episode_steps, cut):
             state, elapsed, cut = seen.start(env.reset()[0]), 0, next(lengths)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from nchain_agents.article import networks, published
 from nchain_agents.article.chance import binomial_interval, next_value_interval, same_source
-from nchain_agents.article.networks import Run
+from nchain_agents.article.networks import Training
 from nchain_agents.article.run import Reproduction
 from nchain_agents.article.tables import exact_table
 from nchain_env import chain_mdp
@@ -28,7 +28,7 @@ def facts(result: Reproduction) -> dict[str, Any]:
         "tables": _tables(result),
         "tournament": _tournament(result),
         "corrected": _corrected(result),
-        "time_limit": _time_limit(result),
+        "truncation": _truncation(result),
     }
     if result.backend is not None:
         found["network"] = _network(result)
@@ -108,8 +108,8 @@ def _corrected(result: Reproduction) -> dict[str, Any]:
     return {"rows": rows, "values": values}
 
 
-def _time_limit(result: Reproduction) -> dict[str, Any]:
-    limit = result.time_limit
+def _truncation(result: Reproduction) -> dict[str, Any]:
+    limit = result.truncation
     lost = (limit.terminated - limit.bootstrapped).mean(axis=0)
     exact = limit.exact_terminated - limit.exact_bootstrapped
     columns = np.concatenate([limit.exact_bootstrapped, lost, exact], axis=1)
@@ -152,7 +152,7 @@ def _network(result: Reproduction) -> dict[str, Any]:
 
 
 def _by_version(
-    versions: dict[str, tuple[Run, ...]], *columns: Callable[[Sequence[Run]], str]
+    versions: dict[str, tuple[Training, ...]], *columns: Callable[[Sequence[Training]], str]
 ) -> dict[str, Any]:
     """Return a row for each version, with what each column says of its runs."""
     rows = [(version, *(say(runs) for say in columns)) for version, runs in versions.items()]

@@ -35,7 +35,7 @@ GRID_WORLD = ("table", "network, as written", "replay buffer and target network"
 
 
 @dataclass(frozen=True)
-class Run:
+class Training:
     """The training of a network, and its greedy policy's result in the experiment's own measure."""
 
     steps: int
@@ -44,8 +44,8 @@ class Run:
     result: float
 
 
-def _run(agent: Any, q: FloatArray, result: float) -> Run:
-    return Run(agent.num_timesteps, np.array(agent.episode_returns), q, result)
+def _run(agent: Any, q: FloatArray, result: float) -> Training:
+    return Training(agent.num_timesteps, np.array(agent.episode_returns), q, result)
 
 
 def keras_network(
@@ -85,23 +85,23 @@ def tutorial_learner(seed: int) -> Any:
     return online_learner("NChain-v0", network, seed)
 
 
-def chain_as_written(seed: int, episodes: int) -> Run:
+def chain_as_written(seed: int, episodes: int) -> Training:
     """Train the tutorial's network; the result is its greedy policy's expected return."""
     return _chain_run(tutorial_learner(seed), episodes * published.STEPS)
 
 
-def chain_corrected(seed: int, steps: int) -> Run:
+def chain_corrected(seed: int, steps: int) -> Training:
     """Train a network with replay and a target network on the chain, by its preset."""
     return _chain_run(problem("nchain").preset("keras-dqn").make("NChain-v0", seed), steps)
 
 
-def _chain_run(agent: Any, steps: int) -> Run:
+def _chain_run(agent: Any, steps: int) -> Training:
     agent.learn(steps)
     q = agent.q_values(np.arange(5))
     return _run(agent, q, policy_return(chain_mdp(), q.argmax(axis=1), published.STEPS))
 
 
-def cartpole(seed: int, version: str, steps: int) -> Run:
+def cartpole(seed: int, version: str, steps: int) -> Training:
     """Train the article's 32-32-2 network on CartPole; the result is its mean greedy return.
 
     The values are those of the pole at rest, upright in the middle. The discount is not given;
@@ -147,7 +147,7 @@ def _greedy_return(agent: Any, seed: int) -> float:
     return total / GAMES
 
 
-def grid_world(seed: int, version: str, steps: int) -> Run:
+def grid_world(seed: int, version: str, steps: int) -> Training:
     """Learn the grid world; the result is the number of steps to the goal, infinite if never.
 
     The table begins with random values and learns until it converges, or for so many steps.

@@ -15,7 +15,7 @@ from rich.markdown import Markdown
 from nchain_agents.article import networks, published
 from nchain_agents.article.chance import binomial_interval, next_value_interval, same_source
 from nchain_agents.article.facts import FIRST, LAST, facts
-from nchain_agents.article.networks import Run
+from nchain_agents.article.networks import Training
 from nchain_agents.article.run import Reproduction
 from nchain_agents.article.tables import Tournament, exact_table
 from nchain_agents.report.table import Table
@@ -40,7 +40,7 @@ def as_data(result: Reproduction) -> dict[str, Any]:
         "tournaments": {
             version: _tournament(tournament) for version, tournament in result.tournaments.items()
         },
-        "time_limit": {name: array.tolist() for name, array in vars(result.time_limit).items()},
+        "time_limit": {name: array.tolist() for name, array in vars(result.truncation).items()},
     }
     if result.backend is not None:
         q = np.array([run.q for run in result.chain["as written"]])
@@ -71,7 +71,7 @@ def _tournament(played: Tournament) -> dict[str, Any]:
     }
 
 
-def _runs(versions: dict[str, tuple[Run, ...]]) -> dict[str, Any]:
+def _runs(versions: dict[str, tuple[Training, ...]]) -> dict[str, Any]:
     return {
         version: [
             {

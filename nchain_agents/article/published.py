@@ -17,10 +17,10 @@ ROUNDS = 100
 NETWORK_EPISODES = 1000
 HIDDEN, ACTIVATION = 10, "sigmoid"
 
-Table = tuple[tuple[float, float], ...]
+PrintedTable = tuple[tuple[float, float], ...]
 
 # (S, 2): the values of forward and backward
-TABLES: dict[str, Table] = {
+TABLES: dict[str, PrintedTable] = {
     "reward-sum": (
         (0.0, 639006.0),
         (0.0, 129034.0),
@@ -46,7 +46,7 @@ TABLES: dict[str, Table] = {
 # the agents above, in their order
 WINS = (13, 22, 65)
 
-NETWORK_Q: Table = (
+NETWORK_Q: PrintedTable = (
     (62.734287, 61.350456),
     (66.317955, 62.27209),
     (70.82501, 63.262383),

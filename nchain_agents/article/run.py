@@ -17,10 +17,10 @@ from nchain_agents.article.tables import (
     VERSIONS,
     Advance,
     Maker,
-    TimeLimit,
     Tournament,
-    time_limit,
+    TruncationTables,
     tournament,
+    truncation,
 )
 from nchain_agents.deep import fast_cpu
 from nchain_agents.presets import problem
@@ -32,7 +32,7 @@ T = TypeVar("T")
 # A function of an experiment's name and length that returns what is called with its progress.
 Track = Callable[[str, int], Advance]
 # The runs of each version of an experiment, in the order of their seeds.
-Runs = dict[str, tuple[networks.Run, ...]]
+Runs = dict[str, tuple[networks.Training, ...]]
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Scale:
     cartpole_seeds: int = 3
     network_episodes: int = published.NETWORK_EPISODES  # of the tutorial's network
     step_fraction: float = 1.0  # of the steps of all other trainings
-    time_limits: int = 3  # pairs of tables that show the effect of the time limit
+    truncation_pairs: int = 3  # pairs of tables that show the effect of the time limit
 
     @property
     def whole(self) -> bool:
@@ -66,7 +66,7 @@ class Reproduction:
     seed: int
     backend: str | None  # Keras's; None where the networks were left out
     tournaments: dict[str, Tournament]  # by the version of the learners
-    time_limit: TimeLimit
+    truncation: TruncationTables
     chain: Runs  # empty, as the next two, where the networks were left out
     cartpole: Runs
     grid_world: Runs
@@ -77,7 +77,7 @@ class _Task:
     experiment: str
     version: str
     steps: int
-    function: Callable[..., networks.Run]
+    function: Callable[..., networks.Training]
     arguments: tuple[Any, ...]
 
     def part(self, backend: str) -> tuple[Any, ...]:
@@ -123,10 +123,10 @@ def reproduce(
     episodes = max(int(100 * scale.step_fraction), 1)
     limits = part(
         "time limit",
-        scale.time_limits,
+        scale.truncation_pairs,
         (episodes, seed),
-        TimeLimit,
-        lambda advance: time_limit(scale.time_limits, episodes, seed, advance),
+        TruncationTables,
+        lambda advance: truncation(scale.truncation_pairs, episodes, seed, advance),
     )
     results: dict[str, Runs] = {"chain": {}, "cartpole": {}, "grid world": {}}
     if backend is not None:
@@ -171,10 +171,10 @@ def _tasks(scale: Scale, seed: int) -> list[_Task]:
 
 def _train(
     tasks: list[_Task], jobs: int, backend: str, track: Track, parts: Parts
-) -> list[networks.Run]:
+) -> list[networks.Training]:
     """Return the run of each task; each is done in a process of its own, with one core."""
     advance = track(f"networks, on {backend}", sum(task.steps for task in tasks))
-    runs = {i: parts.find(task.part(backend), networks.Run) for i, task in enumerate(tasks)}
+    runs = {i: parts.find(task.part(backend), networks.Training) for i, task in enumerate(tasks)}
     advance(sum(tasks[i].steps for i, run in runs.items() if run is not None))
     # the long ones first: then no core waits for another at the end
     left = sorted((i for i in runs if runs[i] is None), key=lambda i: -tasks[i].steps)
@@ -183,7 +183,7 @@ def _train(
     with closing(pool.map_unordered(calls)) as results:
         for i, run in results:
             task = tasks[left[i]]
-            if not isinstance(run, networks.Run):
+            if not isinstance(run, networks.Training):
                 raise RuntimeError(
                     f"{task.experiment}, {task.version}: {run.reason}\n{run.traceback or ''}"
                 )
@@ -193,7 +193,7 @@ def _train(
     return [run for run in runs.values() if run is not None]
 
 
-def _quietly(task: _Task) -> networks.Run:
+def _quietly(task: _Task) -> networks.Training:
     # Keras imports TensorFlow, where it is installed, whatever its backend
     import_quietly(name for name in ("keras", "tensorflow") if find_spec(name) is not None)
     fast_cpu()

@@ -154,7 +154,7 @@ def exact_table(name: str) -> FloatArray:
 
 
 @dataclass(frozen=True)
-class TimeLimit:
+class TruncationTables:
     """R pairs of tables learned with and without bootstrapping at the time limit."""
 
     bootstrapped: FloatArray  # (R, S, A)
@@ -163,12 +163,12 @@ class TimeLimit:
     exact_terminated: FloatArray  # (S, A) the same if a step in a thousand were the last
 
 
-def time_limit(
+def truncation(
     rounds: int,
     episodes: int = published.EPISODES,
     seed: int = 0,
     advance: Advance = lambda rounds: None,
-) -> TimeLimit:
+) -> TruncationTables:
     """Learn with visit-count rates, with and without bootstrapping at the time limit."""
     seeds: Sequence[int] = np.random.SeedSequence([seed, 1]).generate_state(rounds).tolist()
     make = partial(
@@ -188,7 +188,7 @@ def time_limit(
         terminated.append(agent.learn(episodes * published.STEPS).q)
         advance(1)
     mdp, survival = chain_mdp(), 1 - 1 / published.STEPS
-    return TimeLimit(
+    return TruncationTables(
         np.array(bootstrapped),
         np.array(terminated),
         value_iteration(mdp, published.GAMMA),

@@ -30,8 +30,8 @@ from nchain_env.mdp import FloatArray
 _STEPS, _NUMBERS = 50_000, 150_000
 
 
-class Table(NamedTuple):
-    """A process and its time limit."""
+class OutcomeArrays(NamedTuple):
+    """The outcome table and the time limit, as the compiled program reads them."""
 
     next_state: Any  # (S A K,)
     reward: Any  # (S A K,)
@@ -99,7 +99,7 @@ class Program:
         self._rewards = mdp.reward.ravel()
         if np.abs(self._rewards).max() > LARGEST_REWARD:
             raise ValueError(f"env must have rewards of at most {LARGEST_REWARD:g} in its table")
-        self.table = Table(
+        self.table = OutcomeArrays(
             mdp.next_state.ravel().astype(np.int32),
             self._rewards.astype(np.float32),
             mdp.terminated.ravel(),
@@ -146,7 +146,9 @@ class Program:
             if stops:
                 return
 
-    def run(self, carry: Carry, table: Table, numbers: Numbers, plan: Plan, stop: bool) -> Carry:
+    def run(
+        self, carry: Carry, table: OutcomeArrays, numbers: Numbers, plan: Plan, stop: bool
+    ) -> Carry:
         """Take the planned steps, or those to the end of an episode: a pure function."""
         hyperparameters, learner = self._hyperparameters, self._learner
         num_actions = self._env.mdp.num_actions

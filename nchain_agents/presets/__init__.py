@@ -158,7 +158,7 @@ def presets_for(env_id: str, parameters: Mapping[str, Any]) -> dict[str, Preset]
     return found
 
 
-def time_limit(env_id: str) -> int | None:
+def tuned_max_episode_steps(env_id: str) -> int | None:
     """Return the time limit of an environment in its presets, if they set one."""
     problems = (one for one in map(problem, problem_names()) if one.env == env_id)
     limits = (one.parameters.get("max_episode_steps") for one in problems)

@@ -16,7 +16,7 @@ import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 
 import nchain_env  # noqa: F401  (registers NChain-v0)
-from nchain_agents.presets import time_limit
+from nchain_agents.presets import tuned_max_episode_steps
 
 # Packages whose environments are registered in every process that imports this module.
 _KNOWN = ("gymnasium", "nchain_env")
@@ -153,7 +153,7 @@ def environments(
         raise ValueError(
             f"env: {spec.id} has no parameter {unknown[0]!r}; it has {', '.join(known)}"
         )
-    limit = time_limit(spec.id) if spec.max_episode_steps is None else None
+    limit = tuned_max_episode_steps(spec.id) if spec.max_episode_steps is None else None
     if limit is not None:
         parameters = {"max_episode_steps": limit, **parameters}
     choices = []

@@ -15,7 +15,7 @@ from nchain_agents.schedules import decay_factor, linear
 from nchain_env.mdp import BoolArray, FloatArray, IntArray, TabularMDP
 
 
-class Table(NamedTuple):
+class OutcomeArrays(NamedTuple):
     """The outcome table as the loop reads it: flat, outcome k of (s, a) at (s A + a) K + k."""
 
     next_state: IntArray
@@ -27,7 +27,7 @@ class Table(NamedTuple):
     num_outcomes: int
 
     @classmethod
-    def of(cls, mdp: TabularMDP) -> Table:
+    def of(cls, mdp: TabularMDP) -> OutcomeArrays:
         """Return the table of a process."""
         return cls(
             mdp.next_state.ravel(),
@@ -86,7 +86,7 @@ def update(
 
 
 def run(
-    table: Table,
+    table: OutcomeArrays,
     tables: Any,
     settings: Settings,
     schedule: Epsilon,
@@ -146,7 +146,7 @@ def run(
     return ended
 
 
-def sample_outcome(table: Table, state: int, action: int, u: float) -> int:
+def sample_outcome(table: OutcomeArrays, state: int, action: int, u: float) -> int:
     """Return the index of the first outcome whose cumulative probability exceeds u."""
     first = (state * table.num_actions + action) * table.num_outcomes
     for k in range(first, first + table.num_outcomes):

@@ -17,7 +17,7 @@ from nchain_agents.model_env import ModelEnv, model_env
 from nchain_agents.schedules import EpsilonSchedule, epsilon_schedule
 from nchain_agents.storage import LARGEST, Saved
 from nchain_agents.tabular.compiler import compiled
-from nchain_agents.tabular.loop import Act, Epsilon, Settings, Table, Transition, Update
+from nchain_agents.tabular.loop import Act, Epsilon, OutcomeArrays, Settings, Transition, Update
 from nchain_env.checks import fits, one_of
 from nchain_env.mdp import LARGEST_REWARD, FloatArray
 
@@ -200,7 +200,7 @@ class TableAgent(Agent):
         self, until: int, on_episode: OnEpisode, progress: Progress, model: ModelEnv
     ) -> None:
         run = compiled(type(self).act, type(self).update)
-        table, schedule = Table.of(model.mdp), self._schedule
+        table, schedule = OutcomeArrays.of(model.mdp), self._schedule
         epsilon = Epsilon(
             schedule.initial, schedule.final, schedule.slope(self._end), schedule.decay
         )

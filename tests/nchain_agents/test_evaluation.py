@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from nchain_agents import QLearning, score
-from nchain_agents.evaluation import EpisodeEvaluator, evaluator_of, time_limit
+from nchain_agents.evaluation import EpisodeEvaluator, evaluator_of, max_episode_steps
 from nchain_env import NChainEnv
 
 
@@ -110,14 +110,14 @@ def test_an_environment_that_says_not_what_is_good_or_when_it_ends_has_no_score(
 
 def test_the_time_limit_is_the_smallest_wrapper_the_registered_one_or_the_presets() -> None:
     wrapped = gym.wrappers.TimeLimit(gym.make("NChain-v0", max_episode_steps=50), 70)
-    assert time_limit(wrapped) == 50
-    assert time_limit(gym.wrappers.TimeLimit(NChainEnv(), 30)) == 30
-    assert time_limit(gym.make("NChain-v0")) == 1000
-    assert time_limit(gym.make("NChain-v0").unwrapped) is None
-    assert time_limit(gym.make("CliffWalking-v1")) == 200
-    assert time_limit(gym.make("CliffWalking-v1", max_episode_steps=30)) == 30
-    assert time_limit(NChainEnv()) is None
-    assert time_limit(gym.make("NChain-v0", max_episode_steps=-1)) is None
+    assert max_episode_steps(wrapped) == 50
+    assert max_episode_steps(gym.wrappers.TimeLimit(NChainEnv(), 30)) == 30
+    assert max_episode_steps(gym.make("NChain-v0")) == 1000
+    assert max_episode_steps(gym.make("NChain-v0").unwrapped) is None
+    assert max_episode_steps(gym.make("CliffWalking-v1")) == 200
+    assert max_episode_steps(gym.make("CliffWalking-v1", max_episode_steps=30)) == 30
+    assert max_episode_steps(NChainEnv()) is None
+    assert max_episode_steps(gym.make("NChain-v0", max_episode_steps=-1)) is None
     forward = Fixed(0, 0, 0, 0, 0)
     short = gym.wrappers.TimeLimit(NChainEnv(), 30)
     assert score(forward, short) == score(forward, gym.make("NChain-v0", max_episode_steps=30))

@@ -176,7 +176,7 @@ def test_falling_rates_win_and_are_exact() -> None:
 
 
 def test_taking_the_time_limit_for_an_end_costs_what_it_should() -> None:
-    limit = tables.time_limit(1, episodes=100)
+    limit = tables.truncation(1, episodes=100)
     lost = (limit.terminated - limit.bootstrapped)[0]
     assert lost[:4] == pytest.approx(
         (limit.exact_terminated - limit.exact_bootstrapped)[:4], abs=0.7
@@ -247,7 +247,7 @@ def test_the_networks_values_are_within_the_scatter_of_ours(in_processes: Any) -
     keras = pytest.importorskip("keras", reason="needs the keras or the jax extra")
     seeds = 10 if keras.backend.backend() == "jax" else 3
     train = partial(networks.chain_as_written, episodes=published.NETWORK_EPISODES)
-    runs: list[networks.Run] = in_processes(train, range(seeds))
+    runs: list[networks.Training] = in_processes(train, range(seeds))
     low, high = chance.next_value_interval(np.array([trained.q for trained in runs]))
     printed = np.array(published.NETWORK_Q)
     assert ((low <= printed) & (printed <= high)).all()
@@ -347,9 +347,11 @@ def test_parts_come_back_as_they_were(tmp_path: Path) -> None:
     assert (found.q == 1 / 3).all()
     assert (found.returns == played(2, 0).returns).all()
     # a single float and its precision come back, too
-    trained = networks.Run(7, np.array([1.5]), np.array([[0.1]], dtype=np.float32), float("inf"))
+    trained = networks.Training(
+        7, np.array([1.5]), np.array([[0.1]], dtype=np.float32), float("inf")
+    )
     Parts(folder).keep(("chain", 7), trained)
-    again = Parts(folder).find(("chain", 7), networks.Run)
+    again = Parts(folder).find(("chain", 7), networks.Training)
     assert again is not None
     assert (type(again.steps), again.steps, again.result) == (int, 7, float("inf"))
     assert again.q.dtype == np.float32
@@ -401,7 +403,7 @@ def test_a_reproduction_goes_on_from_its_parts(
         return advance
 
     monkeypatch.setattr(run, "tournament", counted)
-    scale = run.Scale(rounds=2, step_fraction=0.01, time_limits=1)
+    scale = run.Scale(rounds=2, step_fraction=0.01, truncation_pairs=1)
     reproduce = partial(run.reproduce, scale, 0, 1, None, track)
     with pytest.raises(KeyboardInterrupt):
         reproduce(Parts(tmp_path))

@@ -119,7 +119,7 @@ def test_listening_to_episodes_changes_nothing() -> None:
 
 
 def test_a_number_draws_the_first_outcome_whose_cumulative_probability_exceeds_it() -> None:
-    table = loop.Table.of(chain_mdp())
+    table = loop.OutcomeArrays.of(chain_mdp())
     # two actions of two outcomes each: those of state 4, action 1 begin at place 18
     for u, place in ((0.0, 18), (0.1999, 18), (0.2, 19), (0.9999, 19)):
         assert loop.sample_outcome(table, 4, 1, u) == place
