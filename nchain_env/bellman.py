@@ -1,4 +1,4 @@
-"""Bellman's backup on an outcome table."""
+"""The Bellman backup on an outcome table."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy.typing as npt
 
 from nchain_env.mdp import BoolArray, FloatArray, IntArray, TabularMDP
 
-RealArray = npt.NDArray[Any]  # doubles, or numbers of more digits
-# The largest value that rewards and a gamma may allow.
+RealArray = npt.NDArray[Any]  # doubles or long doubles
+# The largest discounted value allowed.
 _LARGEST_VALUE = 1e307
 
 
 class Outcomes(NamedTuple):
-    """The outcomes, states last: NumPy sums and maximises fastest like that.
+    """The outcomes, all of shape (J, A, S) or (J, S).
 
-    All of shape (J, ..., S), where `...` is A or nothing.
+    The states are the last axis, because NumPy sums and maximises over the first ones fastest.
     """
 
     probability: RealArray
@@ -27,9 +27,9 @@ class Outcomes(NamedTuple):
 
 
 class Model(NamedTuple):
-    """Expected rewards and discounted outcomes, states last.
+    """Expected rewards and discounted outcomes; the states are the last axis.
 
-    reward: (..., S); weight, next_state: (J, ..., S); scale: the largest expected |reward|.
+    reward: (..., S). weight, next_state: (J, ..., S). scale: the largest expected |reward|.
     """
 
     reward: RealArray
@@ -63,17 +63,17 @@ def outcomes_of(
 
 
 def model_of(outcomes: Outcomes, gamma: float) -> Model:
-    """Return the model at `gamma`, 1 for undiscounted sums.
+    """Return the model with discount factor `gamma`; 1 for undiscounted sums.
 
     Raises:
-        ValueError: The values might be beyond all doubles.
+        ValueError: The values may overflow.
     """
     probability = np.ascontiguousarray(outcomes.probability)
     scale = float((probability * np.abs(outcomes.reward)).sum(axis=0).max())
     if gamma < 1 and scale / (1 - gamma) > _LARGEST_VALUE:
         raise ValueError(
             f"gamma must be at most {1 - scale / _LARGEST_VALUE!r} for rewards of {scale:g}, or "
-            f"values may be too large to be numbers; got {gamma!r}"
+            f"values may overflow; got {gamma!r}"
         )
     return Model(
         reward=(probability * outcomes.reward).sum(axis=0),
@@ -91,6 +91,10 @@ def backup(model: Model, v: RealArray) -> RealArray:
 
 
 def check_table(mdp: TabularMDP) -> None:
-    """Raise TypeError where something else is given as the process."""
+    """Check that `mdp` is a TabularMDP.
+
+    Raises:
+        TypeError: It is not.
+    """
     if not isinstance(mdp, TabularMDP):
         raise TypeError(f"mdp must be a TabularMDP, got {mdp!r}")

@@ -1,10 +1,10 @@
-"""Exact answers: what the best policy, or any policy, is worth.
+"""Exact values, returns and average rewards of policies on an outcome table.
 
-All functions work on the outcome table and need memory for a few arrays of its size, never for an
-S x S matrix of a large process. A terminated outcome is worth its reward and nothing after it.
+The memory needed is that of a few arrays of the table's size; processes of more than 1,000 states
+need no S x S matrix. The value of a terminated outcome is its reward alone.
 
-No sum is infinite without a word: a table's rewards are at most 1e300 in size and a horizon at most
-100 million steps, and a gamma is refused that makes the values too large.
+Results are finite or an error is raised: rewards lie in [-1e300, 1e300], a horizon is at most 100
+million steps, and a gamma that makes the values too large is refused.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from nchain_env.bellman import (
 from nchain_env.checks import integer, real
 from nchain_env.mdp import FloatArray, IntArray, TabularMDP
 
-# Up to this many states a linear system is solved directly, beyond by iteration.
+# The largest number of states for which linear systems are solved directly.
 _DIRECT_STATES = 1000
-# The error that iteration leaves in a policy's values, relative to max|r| / (1 - gamma).
+# The error of a policy's values after iteration, relative to max|r| / (1 - gamma).
 _EVALUATION_ERROR = 1e-11
-# After so many the iteration for the gain gives up.
+# The largest number of sweeps of the iteration for the gain.
 GAIN_SWEEPS = 100_000
-# What rewards of at most LARGEST_REWARD may be added up over.
+# The return of so many steps is finite, with rewards of at most LARGEST_REWARD.
 _LONGEST_HORIZON = 10**8
 
 
@@ -46,11 +46,11 @@ def value_iteration(mdp: TabularMDP, gamma: float, tolerance: float = 1e-10) -> 
         tolerance: The largest error allowed; positive.
 
     Returns:
-        q of shape (S, A) with |q - q*| <= tolerance everywhere, rounding included.
+        q of shape (S, A), with |q - q*| <= tolerance in all entries, rounding errors included.
 
     Raises:
-        ValueError: A parameter is outside its range, or `tolerance` is finer than the machine's
-            numbers can guarantee for these rewards and this gamma (the message says what they can).
+        ValueError: A parameter is outside its range, or floating-point numbers cannot guarantee
+            `tolerance` for these rewards and this gamma. The message states what they guarantee.
 
     Source: Puterman 1994, Markov Decision Processes, section 6.3.
     """
@@ -67,26 +67,26 @@ def policy_iteration(mdp: TabularMDP, gamma: float) -> tuple[IntArray, FloatArra
         gamma: The discount factor, in [0, 1).
 
     Returns:
-        The policy, of shape (S,), and q of shape (S, A). With R = max|r| / (1 - gamma), the largest
-        value these rewards allow: up to 1,000 states no action's q exceeds that of the policy's
-        action by more than 1e-12 R, and |q - q*| is at most 1e-12 R / (1 - gamma) and what rounding
-        amounts to; beyond, 2e-11 R and 4e-11 R / (1 - gamma).
+        The policy, of shape (S,), and q, of shape (S, A). Let R = max|r| / (1 - gamma), a bound of
+        all values. Up to 1,000 states, no action's q exceeds that of the policy's action by more
+        than 1e-12 R, and |q - q*| is at most 1e-12 R / (1 - gamma) plus the rounding error. With
+        more states, the bounds are 2e-11 R and 4e-11 R / (1 - gamma).
 
     Raises:
-        ValueError: gamma is outside its range, or so close to 1 that the values are lost in
-            rounding or too large to be numbers.
+        ValueError: gamma is outside its range, or so close to 1 that the rounding error of the
+            values is not bounded or that they overflow.
 
     Source: Howard 1960; Puterman 1994, section 6.4.
     """
     gamma = _discount(gamma)
     model = model_of(outcomes_of(mdp, None), gamma)
     q = model.reward
-    # A long chain improves one state an iteration; a hundred cheap sweeps go most of the way.
+    # On a long chain each iteration improves one state; a hundred cheap sweeps improve most first.
     for _ in range(100 if mdp.num_states > _DIRECT_STATES else 1):
         q = backup(model, q.max(axis=0))
     policy = q.argmax(axis=0)
-    # An error of the evaluation must not look like an improvement, or equal actions would
-    # alternate for ever; `seen` is for rounding that exceeds the slack.
+    # Without slack, the evaluation's error could make equal actions alternate forever. `seen` ends
+    # the loop if the rounding error exceeds the slack.
     slack = 1e-12 if mdp.num_states <= _DIRECT_STATES else 2 * _EVALUATION_ERROR
     slack *= model.scale / (1 - gamma)
     states = np.arange(mdp.num_states)
@@ -110,13 +110,13 @@ def evaluate_policy(mdp: TabularMDP, policy: npt.ArrayLike, gamma: float) -> Flo
         gamma: The discount factor, in [0, 1).
 
     Returns:
-        v of shape (S,): up to 1,000 states by a direct solution, its error that of rounding;
-        beyond by iteration, its error at most 1e-11 of the largest value these rewards allow,
-        max|r| / (1 - gamma).
+        v of shape (S,). Up to 1,000 states, a linear system is solved directly, with the rounding
+        error only. With more states, v is found by iteration, with an error of at most
+        1e-11 max|r| / (1 - gamma).
 
     Raises:
         ValueError: The policy does not fit the process, or gamma is outside its range, or so close
-            to 1 that the values are lost in rounding or too large to be numbers.
+            to 1 that the rounding error of the values is not bounded or that they overflow.
 
     Source: Puterman 1994, section 6.1.
     """
@@ -129,7 +129,7 @@ def evaluate_policy(mdp: TabularMDP, policy: npt.ArrayLike, gamma: float) -> Flo
             v = np.asarray(np.linalg.solve(equations, model.reward), dtype=np.float64)
         except np.linalg.LinAlgError:
             v = np.full(mdp.num_states, np.inf)
-        if np.abs(v).max() > 2 * model.scale / (1 - gamma):  # more than there can be
+        if np.abs(v).max() > 2 * model.scale / (1 - gamma):  # more than the values can be
             raise ValueError(
                 f"gamma must be farther from 1 than the probabilities' sums are by rounding, "
                 f"got {gamma!r}"
@@ -146,11 +146,11 @@ def policy_return(mdp: TabularMDP, policy: npt.ArrayLike, horizon: int) -> float
     Args:
         mdp: The process.
         policy: (S,) actions, or (S, A) probabilities of the actions.
-        horizon: The number of steps after which an episode is cut off, from 0 to 100 million. The
-            time that this takes is proportional to it.
+        horizon: The number of steps after which an episode is truncated, from 0 to 100 million.
+            The computing time is proportional to it.
 
     Raises:
-        ValueError: The policy does not fit the process, or horizon is not such a number.
+        ValueError: The policy does not fit the process, or `horizon` is not allowed.
 
     Source: Puterman 1994, section 4.2.
     """
@@ -162,18 +162,18 @@ def policy_return(mdp: TabularMDP, policy: npt.ArrayLike, horizon: int) -> float
 
 
 def optimal_return(mdp: TabularMDP, horizon: int) -> float:
-    """Return the best expected undiscounted return of one episode, by backward induction.
+    """Return the largest expected undiscounted return of one episode, by backward induction.
 
-    The policy that earns it may depend on the steps left, so it can be a little more than any
-    stationary policy earns.
+    The optimal policy may depend on the steps left, so its return can be larger than that of every
+    stationary policy.
 
     Args:
         mdp: The process.
-        horizon: The number of steps after which an episode is cut off, from 0 to 100 million. The
-            time that this takes is proportional to it.
+        horizon: The number of steps after which an episode is truncated, from 0 to 100 million.
+            The computing time is proportional to it.
 
     Raises:
-        ValueError: horizon is not such a number.
+        ValueError: `horizon` is not allowed.
 
     Source: Puterman 1994, section 4.5.
     """
@@ -185,23 +185,23 @@ def optimal_return(mdp: TabularMDP, horizon: int) -> float:
 
 
 def average_reward(mdp: TabularMDP, policy: npt.ArrayLike) -> float:
-    """Return the long-run reward a step, the gain: `policy_return(T) / T` as T grows.
+    """Return the gain, the long-run reward per step: the limit of `policy_return(T) / T`.
 
-    A process that ends is worth 0 a step in the long run.
+    After a terminated outcome the reward is 0 in all further steps.
 
     Args:
         mdp: The process.
         policy: (S,) actions, or (S, A) probabilities of the actions.
 
     Returns:
-        The gain from the start distribution: up to 1,000 states directly, whatever the classes and
-        periods of the chain, its error that of rounding; beyond by iteration, its error at most
-        1e-11 of the largest |reward|, and that of rounding.
+        The gain from the start distribution. Up to 1,000 states, it is computed directly for
+        Markov chains with any classes and periods, with the rounding error only. With more states,
+        it is found by iteration, with an error of at most 1e-11 max|r| plus the rounding error.
 
     Raises:
         ValueError: The policy does not fit the process.
-        RuntimeError: More than 1,000 states, and the iteration does not close in: the process
-            falls into parts with different gains, or mixes too slowly.
+        RuntimeError: There are more than 1,000 states, and the iteration does not converge: the
+            gain depends on the start state, or the Markov chain mixes too slowly.
 
     Source: Grassmann, Taksar, Heyman 1985 (elimination without subtraction); Puterman 1994,
         section 8.5 (iteration and its bounds).
@@ -210,7 +210,7 @@ def average_reward(mdp: TabularMDP, policy: npt.ArrayLike) -> float:
     if mdp.num_states <= _DIRECT_STATES:
         return _direct_gain(mdp, chosen)
     model = model_of(_endless(outcomes_of(mdp, chosen)), 1.0)
-    # Going only nine tenths of the way changes no gain, and keeps a periodic chain from circling.
+    # The factor 0.9 does not change the gain, and makes a periodic chain converge.
     v = np.zeros(model.reward.shape)
     for _ in range(GAIN_SWEEPS):
         change = backup(model, v) - v
@@ -220,31 +220,31 @@ def average_reward(mdp: TabularMDP, policy: npt.ArrayLike) -> float:
         v += 0.9 * change
         v -= v[0]
     raise RuntimeError(
-        f"the gain lies in [{low:g}, {high:g}] after {GAIN_SWEEPS} sweeps: the policy's chain "
-        "falls into parts with different gains, or mixes too slowly"
+        f"the gain lies in [{low:g}, {high:g}] after {GAIN_SWEEPS} sweeps: it depends on the start "
+        "state, or the policy's Markov chain mixes too slowly"
     )
 
 
 def _operations(model: Model) -> int:
-    """How many roundings a value goes through in a backup, the making of the model included."""
+    """Return the number of roundings per value in a backup, including those of the model."""
     return len(model.weight) + 5
 
 
 def _fixed_point(
     mdp: TabularMDP, policy: npt.NDArray[Any] | None, gamma: float, tolerance: float
 ) -> FloatArray:
-    """The fixed point of `backup`, greedy without a policy, to within `tolerance`.
+    """Return the fixed point of `backup`, greedy without a policy, to within `tolerance`.
 
-    The backup is a contraction by `modulus` in the largest norm, so after k sweeps from 0 the error
-    is at most modulus^k `bound`, and after any sweep at most modulus / (1 - modulus) times the last
-    change. To both comes the rounding of a sweep, amplified by 1 / (1 - modulus), and that of the
-    result. Where doubles are too coarse the model is made, and its fixed point sought, in numbers
-    of more digits, if the machine has them.
+    The backup is a contraction by `modulus` in the maximum norm. After k sweeps from 0 the error is
+    therefore at most modulus^k `bound`, and after any sweep at most modulus / (1 - modulus) times
+    the last change. Both bounds are increased by the rounding error of a sweep, divided by
+    1 - modulus, and by that of the result. If doubles are not precise enough, the model and its
+    fixed point are computed in long doubles, if the machine has them.
     """
     for dtype in (np.float64, np.longdouble):
         model = model_of(outcomes_of(mdp, policy, dtype), gamma)
         modulus = float(model.weight.sum(axis=0).max()) + _operations(model) * 2.0**-53
-        gap = max(1 - modulus, 1e-300)  # a gamma too close to 1 leaves no bound
+        gap = max(1 - modulus, 1e-300)  # with gamma too close to 1 there is no bound
         bound = model.scale / gap
         unit = float(np.finfo(dtype).eps) / 2
         rounding = _operations(model) * unit * bound / gap + 2.0**-53 * bound
@@ -253,11 +253,11 @@ def _fixed_point(
     else:
         if not np.isfinite(rounding):
             raise ValueError(
-                f"gamma must be further below 1, or no error is bounded, got {gamma!r}"
+                f"gamma must be further below 1, or the error has no bound, got {gamma!r}"
             )
         raise ValueError(
             f"tolerance must be more than {rounding:.1e} for these rewards and this gamma, "
-            f"which is what rounding may amount to; got {tolerance!r}"
+            f"the bound of the rounding error; got {tolerance!r}"
         )
     allowed = tolerance - rounding
     sweeps = 1
@@ -272,10 +272,10 @@ def _fixed_point(
 
 
 def _direct_gain(mdp: TabularMDP, policy: npt.NDArray[Any]) -> float:
-    """The gain from the start distribution by `_gains`.
+    """Return the gain from the start distribution by `_gains`.
 
-    Where a state is all but never left, the time spent there may be beyond all doubles: then in
-    numbers of a wider range, if the machine has them.
+    If a state is left with a very small probability, the time spent there may overflow. Then long
+    doubles are used, if the machine has them.
     """
     with np.errstate(over="raise", under="raise", invalid="raise"):
         try:
@@ -287,23 +287,24 @@ def _direct_gain(mdp: TabularMDP, policy: npt.NDArray[Any]) -> float:
             return float(mdp.initial @ _gains(outcomes_of(mdp, policy, np.longdouble)))
         except FloatingPointError:
             raise ValueError(
-                "mdp must not have probabilities so close to 0 that the time spent in a state is "
-                "beyond all numbers of this machine"
+                "mdp must not have probabilities so close to 0 that the time spent in a state "
+                "overflows"
             ) from None
 
 
 def _gains(outcomes: Outcomes) -> RealArray:
-    """(S,) the gain from every state, by eliminating the states one after the other.
+    """Return the gain from every state, (S,), by eliminating the states one after the other.
 
-    A state is eliminated by sending all who would go there to where it is left for, with the reward
-    and the time they spend there. One that is never left is visited again and again: its gain is
-    the reward between two visits over the time between them.
+    To eliminate a state, transitions to it are replaced by transitions to the states that follow
+    it, and the reward and the time spent there are added to them. If a state is never left, its
+    gain is the reward between two visits divided by the time between them.
     """
     probability, reward, next_state, terminated = outcomes
     states = reward.shape[-1]
     ends = (probability * terminated).sum(axis=0)
-    # [S, 4 + S]: reward of a visit, its time, chance that it leads to no state that is left, gain
-    # from there times that chance; then the chances of the states that are left.
+    # (S, 4 + S): the reward and the time of a visit, the probability that it leads to none of the
+    # remaining states, this probability times the gain from there, and the probabilities of the
+    # remaining states.
     visit = np.stack([(probability * reward).sum(axis=0), np.ones(states), ends, np.zeros(states)])
     table = np.hstack([visit.T, _matrix(probability * ~terminated, next_state)])
     leaving, gain = (np.empty(states, ends.dtype) for _ in range(2))
@@ -323,7 +324,7 @@ def _gains(outcomes: Outcomes) -> RealArray:
 
 
 def _endless(outcomes: Outcomes) -> Outcomes:
-    """`outcomes` with the end of an episode as one more state, which pays nothing."""
+    """Return the outcomes with the end of an episode as one more state, with rewards of 0."""
     probability, reward, next_state, terminated = outcomes
     if not (probability * terminated).any():
         return outcomes
@@ -337,7 +338,7 @@ def _endless(outcomes: Outcomes) -> Outcomes:
 
 
 def _matrix(weight: RealArray, next_state: IntArray) -> RealArray:
-    """(S, S) the weights as a dense matrix."""
+    """Return the weights as a dense matrix, (S, S)."""
     outcomes, states = weight.shape
     matrix = np.zeros((states, states), weight.dtype)
     np.add.at(matrix, (np.tile(np.arange(states), (outcomes, 1)), next_state), weight)

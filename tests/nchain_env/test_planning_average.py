@@ -210,6 +210,6 @@ class TestAverageReward:
         with pytest.raises(RuntimeError) as caught:
             average_reward(mdp, always(1001, 0))
         assert str(caught.value) == (
-            "the gain lies in [1, 2] after 7 sweeps: the policy's chain falls into parts with "
-            "different gains, or mixes too slowly"
+            "the gain lies in [1, 2] after 7 sweeps: it depends on the start state, or the "
+            "policy's Markov chain mixes too slowly"
         )

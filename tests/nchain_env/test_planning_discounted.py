@@ -122,7 +122,7 @@ class TestValueIteration:
             value_iteration(chain_mdp(), 0.9, 1e-30)
         assert re.fullmatch(
             r"tolerance must be more than \d\.\de-\d+ for these rewards and this gamma, "
-            r"which is what rounding may amount to; got 1e-30",
+            r"the bound of the rounding error; got 1e-30",
             str(caught.value),
         )
 
