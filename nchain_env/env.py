@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
@@ -13,6 +14,7 @@ from gymnasium.spaces import Discrete
 from nchain_env.chain import BACKWARD, FORWARD, chain_mdp
 from nchain_env.checks import index, integer
 from nchain_env.mdp import FloatArray, TabularMDP, TransitionDict
+from nchain_env.uniform import raw_uniform, threshold
 
 if TYPE_CHECKING:
     from nchain_env.rendering import Renderer
@@ -103,6 +105,9 @@ class NChainEnv(gym.Env[Any, Any]):
     """
 
     metadata = {"render_modes": ["human", "ansi", "rgb_array"], "render_fps": 4}  # noqa: RUF012
+    # The generator that `_random_raw` draws from: none yet.
+    _generator: object = object()
+    _random_raw: Callable[[], int]
 
     def __init__(
         self,
@@ -121,6 +126,11 @@ class NChainEnv(gym.Env[Any, Any]):
         self._last: tuple[int, bool, float] | None = None
         self._steps, self._return = 0, 0.0
         self._renderer: Renderer | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy must draw from its own generator.
+        own = ("_generator", "_random_raw")
+        return {name: value for name, value in self.__dict__.items() if name not in own}
 
     @property
     def mdp(self) -> TabularMDP:
@@ -191,7 +201,10 @@ class NChainEnv(gym.Env[Any, Any]):
             slip, slipped_outcome, outcome = self._outcomes[self.s][action]
         except KeyError:
             raise ValueError(_BAD_ACTION.format(action)) from None
-        if self._np_random.random() < slip:  # type: ignore[union-attr]
+        if self._np_random is not self._generator:  # another one, by reset or by assignment
+            self._generator = self.np_random
+            self._random_raw = raw_uniform(self._generator)
+        if self._random_raw() < slip:
             outcome = slipped_outcome
         self.s, reward, terminated, info = outcome
         if self.render_mode is not None:
@@ -306,8 +319,8 @@ def _action_number(action: Any) -> int:
 
 # next state, reward, terminated, info
 _Outcome = tuple[int, float, bool, dict[str, Any]]
-# For each action: the probability of a slip, the slipped outcome, the other outcome
-_Outcomes = dict[int, tuple[float, _Outcome, _Outcome]]
+# For each action: the threshold of a slip, the slipped outcome, the other outcome
+_Outcomes = dict[int, tuple[int, _Outcome, _Outcome]]
 
 
 class _OutcomesByState(dict[int | None, _Outcomes]):
@@ -334,7 +347,8 @@ class _OutcomesByState(dict[int | None, _Outcomes]):
                     *(row[action] for row in rows), (True, False), strict=True
                 )
             )
-            outcomes[action] = (float(mdp.cumulative[state, action, 0]), slipped, not_slipped)
+            slip = threshold(float(mdp.cumulative[state, action, 0]))
+            outcomes[action] = slip, slipped, not_slipped
         self[state] = outcomes
         return outcomes
 

@@ -1,4 +1,5 @@
 import copy
+import math
 import pickle
 import re
 import subprocess
@@ -74,8 +75,9 @@ def test_every_outcome_of_every_state_and_action_is_what_the_rules_say(
     n: int, slip: float, small: float, large: float
 ) -> None:
     env = NChainEnv(n=n, slip=slip, small=small, large=large)
-    below_one = np.nextafter(1.0, 0.0)
-    for number in {0.0, float(np.nextafter(slip, 0.0)), slip, float(below_one)} - {1.0}:
+    # the numbers that a generator can draw next to the probability, and the outermost ones
+    above = math.ceil(slip * 2**53)
+    for number in (k / 2**53 for k in {0, above - 1, above, 2**53 - 1} - {-1, 2**53}):
         env.np_random = Always(number)  # type: ignore[assignment]
         for state in range(n):
             for action in (FORWARD, BACKWARD):
