@@ -47,6 +47,8 @@ class Settings(NamedTuple):
     learning_rate: float
     visit_power: float
     temperature: float
+    # learning_rate / n^visit_power at n where that is known already, else 0
+    step_sizes: FloatArray = np.empty(0)
 
 
 class Epsilon(NamedTuple):

@@ -81,9 +81,13 @@ class TableAgent(Agent):
                 )
             self._checked(ModelEnv(self.env))  # refused now rather than when training begins
         self.compiled = compiled
-        self._settings = Settings(self.gamma, 1.0, 0.0, 0.0)
         self._schedule: EpsilonSchedule = epsilon_schedule(0.0)
         self._pace = Pace(1000)
+
+    @property
+    def _settings(self) -> Settings:
+        """The numbers that the rules are told."""
+        return Settings(self.gamma, 1.0, 0.0, 0.0)
 
     def _checked(self, model: ModelEnv) -> ModelEnv:
         """Refuse a table of another shape or of too large rewards: compiled code checks nothing."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -15,6 +16,9 @@ from nchain_agents.tabular.loop import Act, Settings, Transition
 from nchain_agents.tabular.table_agent import Compiled, TableAgent
 from nchain_env.checks import real
 from nchain_env.mdp import LARGEST_REWARD, FloatArray, IntArray
+
+# The step sizes of as many visits are kept: 8 MiB, of which only what is used takes memory.
+_KEPT = 2**20
 
 InitialQ = float | tuple[float, float]
 
@@ -39,7 +43,23 @@ def step_size(settings: Settings, visits: IntArray, state: int, action: int) -> 
     if settings.visit_power == 0.0:
         return settings.learning_rate
     visits[state, action] += 1
-    return settings.learning_rate / math.pow(visits[state, action], settings.visit_power)
+    n = visits[state, action]
+    if n >= settings.step_sizes.shape[0]:
+        return settings.learning_rate / math.pow(n, settings.visit_power)
+    if settings.step_sizes[n] == 0.0:
+        settings.step_sizes[n] = settings.learning_rate / math.pow(n, settings.visit_power)
+    alpha: float = settings.step_sizes[n]
+    return alpha
+
+
+@lru_cache(maxsize=8)
+def step_sizes(learning_rate: float, visit_power: float) -> FloatArray:
+    """Return the table in which agents of this process share the step sizes that they computed.
+
+    Reading one takes a fraction of the time of `math.pow`. Agents in several threads may compute
+    the same one, which is the same number.
+    """
+    return np.zeros(_KEPT if visit_power > 0.0 else 0)
 
 
 def move(
@@ -111,10 +131,12 @@ class TemporalDifferenceAgent(TableAgent):
             self.epsilon = float(epsilon)
         self.temperature = real("temperature", temperature, 0)
         self.initial_q = _initial_q(initial_q)
-        self._settings = Settings(
-            self.gamma, self.learning_rate, self.visit_power, self.temperature
-        )
         self.tables = self._initial_tables()
+
+    @property
+    def _settings(self) -> Settings:
+        sizes = step_sizes(self.learning_rate, self.visit_power)
+        return Settings(self.gamma, self.learning_rate, self.visit_power, self.temperature, sizes)
 
     @staticmethod
     def _bytes_per_pair(states: int) -> int:

@@ -1,5 +1,6 @@
 """The update rules of the table learners, against numbers worked out by hand."""
 
+import math
 from typing import Any
 
 import gymnasium as gym
@@ -15,8 +16,13 @@ from nchain_agents import (
     Sarsa,
 )
 from nchain_agents.tabular import double_q_learning, sarsa
+from nchain_agents.tabular.compiler import compile_with_callees
 from nchain_agents.tabular.loop import Settings, Transition
-from nchain_agents.tabular.temporal_difference import TemporalDifferenceAgent
+from nchain_agents.tabular.temporal_difference import (
+    TemporalDifferenceAgent,
+    step_size,
+    step_sizes,
+)
 
 SETTINGS = Settings(gamma=0.5, learning_rate=1.0, visit_power=0.0, temperature=0.0)
 
@@ -175,6 +181,23 @@ def test_step_sizes_fall_with_the_visits() -> None:
     double = DoubleQLearning("NChain-v0").tables
     for visits in (agent.tables.visits, double.visits1, double.visits2):
         assert visits.dtype == np.int64
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_step_sizes_that_are_kept_are_those_that_are_computed(compiled: bool) -> None:
+    settings = Settings(0.9, 0.3, 0.7, 0.0, step_sizes=np.zeros(100))
+    size = step_size
+    if compiled:
+        pytest.importorskip("numba", reason="needs the agents extra")
+        size = compile_with_callees(step_size, {})[0]
+    for _ in range(2):  # computed, then read
+        visits = np.zeros((1, 1), dtype=np.int64)
+        # to more visits than are kept, bit for bit
+        assert [size(settings, visits, 0, 0) for _ in range(200)] == [
+            0.3 / math.pow(n, 0.7) for n in range(1, 201)
+        ]
+    assert step_sizes(0.3, 0.7) is step_sizes(0.3, 0.7)
+    assert step_sizes(0.3, 0.0).shape == (0,)
 
 
 def test_reward_sum_adds_up_rewards_and_takes_the_larger_sum() -> None:
