@@ -9,6 +9,7 @@ from functools import cache
 from types import FunctionType
 from typing import Any
 
+from nchain_agents.tabular import pcg64
 from nchain_agents.tabular.loop import Act, Update, run
 
 
@@ -32,7 +33,8 @@ def compile_with_callees(function: Callable[..., Any], rules: dict[str, Any]) ->
     names = {**function.__globals__, **rules}
     # inlining doubles the speed
     options = _options() | ({"cache": True} if rules else {"forceinline": True})
-    digest = hashlib.sha256(marshal.dumps(function.__code__) + repr(options).encode())
+    about = [marshal.dumps(pcg64.register.__wrapped__.__code__), repr(options).encode()]
+    digest = hashlib.sha256(marshal.dumps(function.__code__) + b"".join(about))
     for name in function.__code__.co_names:
         if isinstance(names.get(name), FunctionType):
             names[name], called = compile_with_callees(names[name], {})

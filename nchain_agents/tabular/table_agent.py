@@ -16,6 +16,7 @@ from nchain_agents.interrupts import Pace, requested
 from nchain_agents.model_env import ModelEnv, model_env
 from nchain_agents.schedules import EpsilonSchedule, epsilon_schedule
 from nchain_agents.storage import LARGEST, Saved
+from nchain_agents.tabular import pcg64
 from nchain_agents.tabular.compiler import compiled
 from nchain_agents.tabular.loop import Act, Epsilon, OutcomeArrays, Settings, Transition, Update
 from nchain_env.checks import fits, one_of
@@ -216,7 +217,7 @@ class TableAgent(Agent):
             counters = np.array([state, elapsed, len(self.episode_returns), start], dtype=np.int64)
             returns = np.empty(min(episodes, steps) + 1)
             returns[0] = self._episode_return
-            ended = run(
+            arguments = (
                 table,
                 self.tables,
                 self._settings,
@@ -225,9 +226,8 @@ class TableAgent(Agent):
                 steps,
                 model.max_episode_steps,
                 returns,
-                self.np_random,
-                model.np_random,
             )
+            ended = pcg64.call(run, arguments, (self.np_random, model.np_random))
             state, elapsed, _, self.num_timesteps = counters.tolist()
             model.position = state, elapsed
             self._observation, self._episode_return = state, float(returns[ended])
