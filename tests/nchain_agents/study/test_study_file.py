@@ -94,7 +94,7 @@ def test_any_parameters_survive(name: str, parameters: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "value",
     [object(), nan, datetime.date(2021, 5, 6), {1: 2}, [{"a": {3}}], {"null": True}, b"bytes"],
-    ids=repr,
+    ids=["object", "nan", "date", "keys", "set", "null", "bytes"],
 )
 def test_what_a_file_cannot_say_is_refused_by_name(value: Any, tmp_path: Path) -> None:
     agents = [Preset("bound", "nchain_agents:QLearning", {"gamma": value})]
