@@ -168,5 +168,5 @@ def test_the_runs_and_the_training_are_on_that_backend(backend: str | None, tmp_
     assert returned == pytest.approx(expected, abs=0.01)
     trained = " ".join(nchain("train", "telling:Telling", "--steps", "40").split())
     assert f"return of an episode: {expected:,.1f} (exactly)" in trained
-    page = (tmp_path / "results" / "report.html").read_text()
-    assert f"KERAS_BACKEND={backend or 'jax'} nchain compare" in page
+    study = (tmp_path / "results" / "study.toml").read_text()
+    assert f'keras_backend = "{backend or "jax"}"\n' in study
