@@ -152,6 +152,10 @@ class Saved:
         del self._arrays[name]
         return found
 
+    def number(self, name: str, low: int, high: int = LARGEST) -> int:
+        """Take an array out that is one integer, at least `low` and below `high`."""
+        return integer(name, int(self.array(name, np.int64, ())), low, high)
+
     def nothing_left(self) -> None:
         """Check that all arrays were taken out."""
         if self._arrays:

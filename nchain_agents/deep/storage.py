@@ -88,7 +88,7 @@ def saved_models(saved: Saved, env: Any, net_arch: Any) -> dict[str, Any]:
 
 def restore(state: TrainingState, saved: Saved, num_actions: int) -> None:
     """Restore a training state from what `arrays_of_training` returned."""
-    state.calls = int(saved.array("calls", np.int64, (), 0, LARGEST))
+    state.calls = saved.number("calls", 0)
     state.epsilon = float(saved.array("epsilon", np.float64, (), 0, 1))
     returns = saved.array("returns", np.float64, (None,))
     if len(returns) == len(state.returns):

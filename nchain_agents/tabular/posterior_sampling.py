@@ -12,7 +12,7 @@ from nchain_agents.agent import Env, OnEpisode, Progress
 from nchain_agents.exploration import greedy
 from nchain_agents.interrupts import requested
 from nchain_agents.model_env import known_table
-from nchain_agents.storage import LARGEST, Saved
+from nchain_agents.storage import Saved
 from nchain_agents.tabular.loop import Settings, Transition
 from nchain_agents.tabular.table_agent import Compiled, TableAgent
 from nchain_env.checks import instance, integer, real
@@ -196,8 +196,7 @@ class PosteriorSampling(TableAgent):
         super()._restore(saved)
         if not np.isfinite(self.tables.reward_sums).all():
             raise ValueError("reward_sums must hold finite numbers, got others")
-        steps = saved.array("steps_in_episode", np.int64, (), 0, LARGEST)
-        self._steps_in_episode = int(steps)
+        self._steps_in_episode = saved.number("steps_in_episode", 0)
 
     def _leave_episode(self) -> None:
         super()._leave_episode()
