@@ -83,7 +83,7 @@ class TableAgent(Agent):
             self._checked(ModelEnv(self.env))  # refused now rather than when training begins
         self.compiled = compiled
         self._schedule: EpsilonSchedule = epsilon_schedule(0.0)
-        self._pace = Pace(1000)
+        self._pace = Pace(20_000)
 
     @property
     def _settings(self) -> Settings:
