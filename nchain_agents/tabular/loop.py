@@ -151,6 +151,8 @@ def run(
 def sample_outcome(table: OutcomeArrays, state: int, action: int, u: float) -> int:
     """Return the index of the first outcome whose cumulative probability exceeds u."""
     first = (state * table.num_actions + action) * table.num_outcomes
+    if table.num_outcomes == 2 and table.cumulative[first + 1] > u:
+        return first + int(table.cumulative[first] <= u)  # no branch depends on u, which is random
     for k in range(first, first + table.num_outcomes):
         if table.cumulative[k] > u:
             return k
