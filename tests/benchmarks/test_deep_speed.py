@@ -3,7 +3,8 @@
 Each learner is a process that keeps to one core, and they take turns; a ratio is the median of 5
 rounds, in brackets the medians of our speed and of theirs. "Online" learns from each step once, by
 one gradient step, with the tutorial's network; "full" is DQN with a replay buffer, batches of 64
-and a gradient step on every step. By itself:
+and a gradient step on every step. Our processes call `nchain_agents.deep.fast_cpu`, except those
+"without fast_cpu". By itself:
 
     pytest tests/benchmarks/test_deep_speed.py -m slow -s
 
