@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import asdict, replace
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -84,6 +85,11 @@ class KerasDQN(Agent, _Attributes):
         **hyperparameters: Any,
     ) -> None:
         backend()
+        for name in hyperparameters:
+            if name not in NAMES:
+                close = get_close_matches(name, NAMES, n=1)
+                hint = f"; did you mean {close[0]}?" if close else ""
+                raise TypeError(f"KerasDQN has no parameter {name!r}{hint}")
         self._hyperparameters = given = Hyperparameters(**hyperparameters)
         self._program: Any = None
         self.training_state = state = TrainingState()

@@ -520,3 +520,12 @@ def test_a_training_that_diverges_says_so() -> None:
     agent = KerasDQN("NChain-v0", **SMALL | {"learning_rate": 1e38})
     with pytest.raises(ValueError, match="learning_rate 1e\\+38 lets the training diverge"):
         agent.learn(200)
+
+
+def test_a_misspelt_hyperparameter_is_named() -> None:
+    with pytest.raises(
+        TypeError, match=r"^KerasDQN has no parameter 'gama'; did you mean gamma\?$"
+    ):
+        KerasDQN("NChain-v0", gama=0.9)
+    with pytest.raises(TypeError, match=r"^KerasDQN has no parameter 'zzz'$"):
+        KerasDQN("NChain-v0", zzz=1)
