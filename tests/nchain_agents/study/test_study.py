@@ -178,6 +178,7 @@ def test_what_learn_and_predict_must_take_is_said() -> None:
         compare([Renamed])
 
 
+@pytest.mark.slow
 def test_an_sb3_model_that_diverges_is_a_failure_too() -> None:
     pytest.importorskip("stable_baselines3", reason="needs the sb3 extra")
     parameters = {"policy": "MlpPolicy", "learning_rate": float("inf"), "learning_starts": 1}
