@@ -78,7 +78,10 @@ def environment(env_id: str) -> Any:
     return gym.make(env_id, max_episode_steps=70)
 
 
-@pytest.mark.parametrize("env_id", ["NChain-v0", "FrozenLake-v1", "CliffWalking-v1"])
+@pytest.mark.parametrize(
+    "env_id",
+    ["NChain-v0", "FrozenLake-v1", pytest.param("CliffWalking-v1", marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize("parameters", [PLAIN, RICH, ONLINE], ids=["plain", "rich", "online"])
 def test_compiled_and_stepped_go_the_same_way(env_id: str, parameters: dict[str, Any]) -> None:
     stepped = KerasDQN(environment(env_id), compiled=False, seed=3, **parameters)
