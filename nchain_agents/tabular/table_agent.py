@@ -87,7 +87,7 @@ class TableAgent(Agent):
 
     @property
     def _settings(self) -> Settings:
-        """The numbers that the rules are told."""
+        """The hyperparameters that the rules read."""
         return Settings(self.gamma, 1.0, 0.0, 0.0)
 
     def _checked(self, model: ModelEnv) -> ModelEnv:
