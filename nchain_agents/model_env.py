@@ -17,7 +17,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
 
-from nchain_env.env import NChainEnv
+from nchain_env import NChainEnv
 from nchain_env.mdp import TabularMDP
 
 # The time limit of an environment that has none.

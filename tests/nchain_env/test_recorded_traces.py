@@ -20,9 +20,7 @@ CHAINS: list[dict[str, Any]] = [
     {"n": 70, "slip": 0.02, "small": -1.5, "large": 0.1},
 ]
 # Gymnasium 1.0 has one mode only.
-MODES = (
-    ["NextStep", "SameStep", "Disabled"] if hasattr(gym.vector, "AutoresetMode") else ["NextStep"]
-)
+MODES = ["NextStep", "SameStep", "Disabled"][: 3 if hasattr(gym.vector, "AutoresetMode") else 1]
 
 
 def scalar_trace(chain: dict[str, Any]) -> list[Any]:
