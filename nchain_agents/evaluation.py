@@ -14,10 +14,11 @@ from gymnasium.wrappers import TimeLimit
 
 from nchain_agents.env_argument import environment
 from nchain_agents.model_check import check_model
-from nchain_agents.model_env import NotKnown, known_table, time_limits
+from nchain_agents.model_env import time_limits
 from nchain_agents.prediction import Model, greedy_policy, player, returns_on_table
 from nchain_agents.presets import tuned_max_episode_steps
 from nchain_env.checks import integer
+from nchain_env.known_tables import NotKnown, known_table
 from nchain_env.mdp import FloatArray, TabularMDP
 from nchain_env.planning import optimal_return, policy_return
 
