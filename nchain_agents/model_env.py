@@ -9,9 +9,8 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.wrappers import TimeLimit
 
-from nchain_env.known_tables import NotKnown, known_table
+from nchain_env.known_tables import NotKnown, known_table, time_limit, time_limits
 
 # The time limit of an environment that has none.
 NEVER = 2**62
@@ -29,12 +28,13 @@ class ModelEnv:
         self._model: Any = env.unwrapped
         if self._model.render_mode is not None:
             raise NotKnown("env has a render mode, and what is not stepped is not drawn")
-        self._limits: list[Any] = time_limits(env)
+        self._env, self._limits = env, time_limits(env)
 
     @property
     def max_episode_steps(self) -> int:
         """The number of steps after which an episode is cut off; NEVER without a time limit."""
-        return min((limit._max_episode_steps for limit in self._limits), default=NEVER)
+        limit = time_limit(self._env)
+        return NEVER if limit is None else limit
 
     @property
     def np_random(self) -> np.random.Generator:
@@ -60,13 +60,3 @@ def model_env(env: gym.Env[Any, Any]) -> ModelEnv:
     if getattr(env.unwrapped, "s", None) is None:
         raise NotKnown("env must have been reset")
     return model
-
-
-def time_limits(env: gym.Env[Any, Any]) -> list[Any]:
-    """Return the TimeLimit wrappers of an environment, the outermost first."""
-    limits, layer = [], env
-    while isinstance(layer, gym.Wrapper):
-        if isinstance(layer, TimeLimit):
-            limits.append(layer)
-        layer = layer.env
-    return limits

@@ -87,7 +87,7 @@ class TabularEnv(gym.Env[Any, Any]):
 
         Args:
             probability: The probability of the outcome, or an array of them.
-            outcome: The number of the outcome in [0, K), or an array of them; RESET for a reset.
+            outcome: The number of the outcome in [0, K), or an array of them; -1 for a reset.
         """
         return {"prob": probability}
 
@@ -151,7 +151,7 @@ class TabularEnv(gym.Env[Any, Any]):
             options: `{"state": k}` starts in state k, in [0, S). There are no other options.
 
         Returns:
-            The state, and `{"prob": ...}`, the probability of this starting state.
+            The state, and `{"prob": 1.0}`, as in toy-text.
 
         Raises:
             ValueError: An option is unknown or its value is not allowed.
@@ -167,8 +167,7 @@ class TabularEnv(gym.Env[Any, Any]):
         self._last, self._steps, self._return = {}, 0, 0.0
         if self.render_mode == "human":
             self.render()
-        probability = float(self.mdp.initial[drawn]) if state is None else 1.0
-        return self.s, self.outcome_info(probability, RESET)
+        return self.s, self.outcome_info(1.0, RESET)
 
     def render(self) -> str | npt.NDArray[np.uint8] | None:
         """Show the states, the last transition, its reward and the return so far.

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.error import ResetNeeded
 from gymnasium.spaces import Discrete
 from gymnasium.vector import VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from nchain_env.checks import instance, integer, size
+from nchain_env.known_tables import known_table, time_limit
 from nchain_env.mdp import BoolArray, FloatArray, IntArray, TabularMDP, TransitionDict
 from nchain_env.tabular_env import (
     NO_RENDER_MODE,
@@ -130,6 +132,48 @@ class TabularVectorEnv(VectorEnv[IntArray, npt.ArrayLike, npt.NDArray[Any]]):
         self._last_info: dict[str, npt.NDArray[Any]] = {}
         self._return = np.zeros(self.num_envs if self.render_mode else 0)
 
+    @classmethod
+    def from_env(
+        cls,
+        env: str | EnvSpec | gym.Env[Any, Any],
+        num_envs: int = 1,
+        *,
+        max_episode_steps: int | None = None,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        render_mode: str | None = None,
+        **kwargs: Any,
+    ) -> TabularVectorEnv:
+        """Return `num_envs` environments like one of toy-text, which is known to sample its table.
+
+        Args:
+            env: FrozenLake-v1, CliffWalking-v1, Taxi-v4 or a `TabularEnv`: an id or a spec, as
+                `gym.make` takes it, or an environment.
+            num_envs: The number of environments, at least 1.
+            max_episode_steps: The number of steps after which an episode is truncated; by default
+                that of the environment.
+            autoreset_mode: As for the class.
+            render_mode: As for the class.
+            **kwargs: The arguments of the environment, passed to `gym.make`.
+
+        Raises:
+            ValueError: An argument is not allowed, or a step of the environment is not known to be
+                that of its table. The message says why: a wrapper, or Taxi's fickle passenger.
+
+        Infos have `prob`, but not Taxi's `action_mask`.
+        """
+        if not isinstance(env, gym.Env):
+            env = gym.make(env, disable_env_checker=True, **kwargs)
+        elif kwargs:
+            raise ValueError(f"env must be an id for the arguments {', '.join(kwargs)}")
+        limit = time_limit(env) if max_episode_steps is None else max_episode_steps
+        return TabularVectorEnv(
+            known_table(env),
+            num_envs,
+            max_episode_steps=limit,
+            autoreset_mode=autoreset_mode,
+            render_mode=render_mode,
+        )
+
     @property
     def P(self) -> TransitionDict:  # noqa: N802
         """Toy-text's dictionary: P[s][a] = [(probability, next_state, reward, terminated), ...]."""
@@ -232,20 +276,16 @@ class TabularVectorEnv(VectorEnv[IntArray, npt.ArrayLike, npt.NDArray[Any]]):
         self, begin: BoolArray, uniform: FloatArray, observations: IntArray, infos: dict[str, Any]
     ) -> None:
         """Begin new episodes, and write their start states and infos over the outcomes."""
-        observations[begin], probability = self._start(uniform)
-        for name, values in self.outcome_info(probability, RESET).items():
+        observations[begin] = self._start(uniform)
+        for name, values in self.outcome_info(1.0, RESET).items():
             infos[name][begin] = values
         self._set_clock(begin)
 
-    def _start(self, uniform: FloatArray) -> tuple[IntArray, FloatArray]:
-        """Return the start states for uniform numbers, and their probabilities."""
+    def _start(self, uniform: FloatArray) -> IntArray:
+        """Return the start states for uniform numbers."""
         state = np.searchsorted(self.mdp.cumulative_initial, uniform, side="right")
         state[state == self.mdp.num_states] = 0  # as toy-text, where rounding leaves the last below
-        return state, self.mdp.initial[state]
-
-    def _set_states(self, states: IntArray) -> None:
-        self._row = states.astype(self._outcomes.index_type)
-        self._row *= self._outcomes.num_actions
+        return state
 
     def _set_clock(self, begin: BoolArray) -> None:
         self._began[begin] = self._clock
@@ -267,9 +307,8 @@ class TabularVectorEnv(VectorEnv[IntArray, npt.ArrayLike, npt.NDArray[Any]]):
                 are no other options. The dictionary is not changed.
 
         Returns:
-            The states of all environments, of shape (num_envs,), and infos: `prob`, the
-            probability of the starting state. Its mask `_prob` is True where an environment was
-            reset.
+            The states of all environments, of shape (num_envs,), and infos: `prob`, which
+            is 1.0 as in toy-text. Its mask `_prob` is True where an environment was reset.
 
         Raises:
             TypeError: The options are not a dictionary, or the reset mask is not an array of
@@ -293,12 +332,11 @@ class TabularVectorEnv(VectorEnv[IntArray, npt.ArrayLike, npt.NDArray[Any]]):
         super().reset(seed=seed)
 
         # Each environment draws one number, so that later steps do not depend on the options.
-        drawn, probability = self._start(self.np_random.random(np.count_nonzero(begin)))
+        drawn = self._start(self.np_random.random(np.count_nonzero(begin)))
         states = self._states().astype(np.int64)
         states[begin] = drawn if start is None else start
-        self._set_states(states)
-        prob = np.zeros(self.num_envs)
-        prob[begin] = probability if start is None else 1.0
+        self._row = states.astype(self._outcomes.index_type)
+        self._row *= self._outcomes.num_actions
         self._clock = max(self._clock, 0)
         self._set_clock(begin)
         if self._ended is not None:
@@ -306,7 +344,9 @@ class TabularVectorEnv(VectorEnv[IntArray, npt.ArrayLike, npt.NDArray[Any]]):
             if not self._ended.any():
                 self._ended = None
         infos: dict[str, Any] = {}
-        for name, values in self.outcome_info(prob, np.full(self.num_envs, RESET)).items():
+        for name, values in self.outcome_info(
+            begin.astype(float), np.full(begin.shape, RESET)
+        ).items():
             infos[name], infos["_" + name] = values, begin.copy()
         return states, infos
 

@@ -117,10 +117,10 @@ class NChainEnv(TabularEnv):
 
     ## Information
     `step` returns `{"prob": ..., "slipped": ...}`: the probability of the outcome, and whether the
-    opposite action was executed. `reset` returns the same keys: the probability of the starting
-    state, and False. The attribute `mdp` is the whole model; `P` and `initial_state_distrib` are
-    the model in toy-text's form. As in OpenAI gym, `n`, `slip`, `small`, `large` and the current
-    `state` can be read. A step and a reset draw one random number each, as in toy-text.
+    opposite action was executed. `reset` returns the same keys, with 1.0 and False. The attribute
+    `mdp` is the whole model; `P` and `initial_state_distrib` are the model in toy-text's form. As
+    in OpenAI gym, `n`, `slip`, `small`, `large` and the current `state` can be read. A step and a
+    reset draw one random number each, as in toy-text.
 
     ## Arguments
     ```python
