@@ -68,7 +68,7 @@ class TabularEnv(gym.Env[Any, Any]):
 
     @mdp.setter
     def mdp(self, mdp: TabularMDP) -> None:
-        self._mdp = instance("mdp", mdp, TabularMDP, "a TabularMDP")
+        self._mdp: TabularMDP = instance("mdp", mdp, TabularMDP, "a TabularMDP")
         self._outcomes = _OutcomesByState(mdp, self.outcome_info)
 
     @property

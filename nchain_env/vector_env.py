@@ -92,7 +92,7 @@ class TabularVectorEnv(VectorEnv[IntArray, npt.ArrayLike, npt.NDArray[Any]]):
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         render_mode: str | None = None,
     ) -> None:
-        self.mdp = instance("mdp", mdp, TabularMDP, "a TabularMDP")
+        self.mdp: TabularMDP = instance("mdp", mdp, TabularMDP, "a TabularMDP")
         self.num_envs = size("num_envs", num_envs, _BYTES_PER_ENV)
         self.max_episode_steps = (
             None
@@ -351,7 +351,8 @@ class TabularVectorEnv(VectorEnv[IntArray, npt.ArrayLike, npt.NDArray[Any]]):
         return states, infos
 
     def _states(self) -> npt.NDArray[Any]:
-        return self._row // self.mdp.num_actions
+        states: npt.NDArray[Any] = self._row // self.mdp.num_actions
+        return states
 
     def render(self) -> tuple[Any, ...] | None:
         """Show each environment as TabularEnv does.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # Tables of more states are drawn without them; those of more than ROW are drawn as a square.
 MOST, ROW = 100, 10
-PITCH, TOP = 66, 62
+PITCH, TOP = 84, 62
 
 
 def as_picture(snapshot: Snapshot) -> pygame.Surface:
@@ -52,7 +52,8 @@ def _transition(start: complex, end: complex) -> list[complex]:
         turn = [cmath.rect(13, math.radians(degrees)) for degrees in range(60, 400, 6)]
         loop = [start - (RADIUS + 7) * 1j + point for point in turn]
         return [point for point in loop if abs(point - start) > RADIUS + 2]
-    middle = (start + end) / 2 + (end - start) * -0.25j
+    bend = 0 if abs(end - start) <= PITCH else -0.25j
+    middle = (start + end) / 2 + (end - start) * bend
     path = []
     for k in range(41):
         t = k / 40

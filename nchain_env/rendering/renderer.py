@@ -47,7 +47,7 @@ class Snapshot:
         """The name of the action, its number if it has none, and nothing after a reset."""
         if self.action is None:
             return ""
-        return self.action_names[self.action] if self.action_names else f"action {self.action}"
+        return self.action_names[self.action] if self.action_names else str(self.action)
 
 
 class Pictures(NamedTuple):

@@ -26,7 +26,7 @@ def step_line(snapshot: Snapshot, move: str | None = None) -> str:
     if snapshot.action is None:
         return f"step {snapshot.steps}, {total}"
     if move is None:
-        move = f"{snapshot.action_name}, state {snapshot.previous} to {snapshot.state}"
+        move = f"action {snapshot.action_name}, state {snapshot.previous} to {snapshot.state}"
     end = ", terminated" if snapshot.terminated else ""
     return f"step {snapshot.steps}: {move}, reward {as_number(snapshot.reward)}, {total}{end}"
 

@@ -23,7 +23,7 @@ CHAINS: list[dict[str, Any]] = [
 MODES = ["NextStep", "SameStep", "Disabled"][: 3 if hasattr(gym.vector, "AutoresetMode") else 1]
 
 
-def scalar_trace(chain: dict[str, Any]) -> list[Any]:
+def scalar_trace(chain: dict[str, Any]) -> Any:
     env = NChainEnv(**chain)
     actions = np.random.default_rng(3).integers(0, 2, 60).tolist()
     trace: list[Any] = [env.reset(seed=11)]
@@ -34,7 +34,7 @@ def scalar_trace(chain: dict[str, Any]) -> list[Any]:
     return plain(trace)
 
 
-def vector_trace(chain: dict[str, Any], mode: str) -> list[Any]:
+def vector_trace(chain: dict[str, Any], mode: str) -> Any:
     env = NChainVectorEnv(3, max_episode_steps=7, autoreset_mode=mode, **chain)
     actions = np.random.default_rng(5).integers(0, 2, (20, 3))
     trace: list[Any] = [env.reset(seed=13)]

@@ -13,11 +13,11 @@ import numpy.typing as npt
 import pytest
 from gymnasium.error import DependencyNotInstalled
 
-import nchain_env  # noqa: F401  (registers NChain-v0)
+from nchain_env import TabularEnv, TabularMDP, TabularVectorEnv
 from nchain_env.problems import chain_picture
 from nchain_env.problems.chain import BACKWARD, FORWARD
 from nchain_env.problems.chain_picture import CHAIN
-from nchain_env.rendering import Renderer, Snapshot, canvas
+from nchain_env.rendering import TABLE, Renderer, Snapshot, canvas
 from nchain_env.rendering.text import visible_states
 
 Image = npt.NDArray[np.uint8]
@@ -29,11 +29,9 @@ def snapshot(
 ) -> Snapshot:
     # a step with a reward that ends in the last state began there
     previous = state if state == n - 1 and (n == 1 or other.get("reward")) else state - 1
-    last = (
-        {"previous": previous, "info": {"prob": 0.5, "slipped": slipped}}
-        if action in (0, 1)
-        else {}
-    )
+    last: dict[str, Any] = {}
+    if action is not None:
+        last = {"previous": previous, "info": {"prob": 0.5, "slipped": slipped}}
     names = ("forward", "backward")
     return Snapshot(n, state, action=action, action_names=names, **(last | other))
 
@@ -433,3 +431,57 @@ def test_a_human_env_draws_at_every_reset_and_step(
     np.testing.assert_array_equal(window(headless), image(5, 1, FORWARD, steps=1))
     env.close()
     assert not headless.display.get_init()
+
+
+# Any outcome table
+
+
+def lake(render_mode: str, name: str = "FrozenLake-v1", **kwargs: Any) -> TabularEnv:
+    env = TabularEnv(TabularMDP.from_env(gym.make(name, **kwargs)), render_mode)
+    env.reset(seed=0)
+    return env
+
+
+def test_a_table_as_text() -> None:
+    env = lake("ansi", is_slippery=False)
+    assert env.render() == "[0] 1 2 3 4 5 6 7 8 ... 15\nstep 0, return 0"
+    env.step(2)
+    assert env.render() == (
+        "0 [1] 2 3 4 5 6 7 8 ... 15\nstep 1: action 2, state 0 to 1, reward 0, return 0"
+    )
+    env.step(1)
+    assert env.render() == (
+        "0 1 2 3 4 [5] 6 7 8 ... 15\nstep 2: action 1, state 1 to 5, reward 0, return 0, terminated"
+    )
+
+
+@pytest.mark.parametrize("num_states", [1, 2, 10, 11, 48, 100, 101, 2500])
+def test_a_table_as_a_picture_shows_the_last_transition(num_states: int) -> None:
+    pytest.importorskip("pygame", reason="pictures need the extra `render`")
+    renderer = Renderer(TABLE, "rgb_array", 4)
+    last = num_states - 1
+    names = ("left", "right")
+    pictures = [
+        renderer.draw(Snapshot(num_states, state, previous, action, action_names=names))
+        for state in (0, last)
+        for previous, action in ((None, None), (0, 1), (last, 1))
+    ]
+    shapes = {picture.shape for picture in pictures if isinstance(picture, np.ndarray)}
+    assert len(shapes) == 1
+    height, width, _ = shapes.pop()
+    assert height % 2 == 0
+    assert width % 2 == 0
+    for picture, arrow in zip(pictures, [False, True, True] * 2, strict=True):
+        assert isinstance(picture, np.ndarray)
+        drawn = num_states <= 100
+        assert shows(picture, canvas.BLUE) == (arrow and drawn)
+
+
+def test_every_environment_of_a_table_in_a_picture_of_its_own() -> None:
+    env = TabularVectorEnv.from_env("FrozenLake-v1", 2, render_mode="ansi", is_slippery=False)
+    env.reset(seed=0)
+    env.step([2, 1])
+    assert env.render() == (
+        "0 [1] 2 3 4 5 6 7 8 ... 15\nstep 1: action 2, state 0 to 1, reward 0, return 0",
+        "0 1 2 3 [4] 5 6 7 8 ... 15\nstep 1: action 1, state 0 to 4, reward 0, return 0",
+    )
