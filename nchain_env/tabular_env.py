@@ -119,13 +119,18 @@ class TabularEnv(gym.Env[Any, Any]):
             action = self._action_number(action)
         state = self.s
         try:
-            limits, outcomes = self._outcomes[state][action]
+            limit, first, outcome, more = self._outcomes[state][action]
         except KeyError:
             raise ValueError(bad_action(self, action)) from None
         if self._np_random is not self._generator:  # another one, by reset or by assignment
             self._generator = self.np_random
             self._random_raw = raw_uniform(self._generator)
-        outcome = outcomes[bisect_right(limits, self._random_raw())]
+        number = self._random_raw()
+        if number < limit:
+            outcome = first
+        elif more is not None:
+            limits, outcomes = more
+            outcome = outcomes[bisect_right(limits, number)]
         self.s, reward, terminated, info = outcome
         if self.render_mode is not None:
             self._steps += 1
@@ -243,8 +248,10 @@ def bad_action(env: Any, action: Any, one: str = "action must be an integer") ->
 
 # next state, reward, terminated, info
 _Outcome = tuple[int, float, bool, dict[str, Any]]
-# For each action: the thresholds of the outcomes, and the outcomes
-_Outcomes = dict[int, tuple[list[int], list[_Outcome]]]
+# For each action: the threshold of the first outcome, the first and the second one, and where there
+# are more, which must be searched, the thresholds and the outcomes
+_More = tuple[list[int], list[_Outcome]] | None
+_Outcomes = dict[int, tuple[int, _Outcome, _Outcome, _More]]
 
 
 class _OutcomesByState(dict[int | None, _Outcomes]):
@@ -275,7 +282,10 @@ class _OutcomesByState(dict[int | None, _Outcomes]):
             ]
             # Where rounding leaves the last threshold below the number, toy-text takes the first.
             of_action.append(of_action[0])
-            outcomes[action] = thresholds(mdp.cumulative[state, action]), of_action
+            limits = thresholds(mdp.cumulative[state, action])
+            searched = len(limits) > 2 or limits[-1] < 2**64
+            more = (limits, of_action) if searched else None
+            outcomes[action] = limits[0], of_action[0], of_action[1], more
         self[state] = outcomes
         return outcomes
 
