@@ -33,10 +33,11 @@ from planning_oracles import (
     sparse_values,
 )
 
-from nchain_env import TabularMDP, chain_mdp, planning
+from nchain_env import TabularMDP, chain_mdp
 from nchain_env.bellman import backup, model_of, outcomes_of
 from nchain_env.planning import (
     average_reward,
+    discounted,
     evaluate_policy,
     policy_iteration,
     policy_return,
@@ -224,7 +225,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
         calls.append(1)
         return backup(*args)
 
-    monkeypatch.setattr(planning, "backup", counting)
+    monkeypatch.setattr(discounted, "backup", counting)
 
     def since() -> int:
         number = len(calls)
@@ -336,7 +337,7 @@ class TestPolicyIteration:
         def misjudge(mdp: TabularMDP, policy: npt.NDArray[np.int64], gamma: float) -> Array:
             return np.array([1e6, 0.0]) if policy[0] == 1 else np.array([0.0, 1e6])
 
-        monkeypatch.setattr(planning, "evaluate_policy", misjudge)
+        monkeypatch.setattr(discounted, "evaluate_policy", misjudge)
         policy, q = policy_iteration(chain_mdp(2, slip=0.0), 0.9)
         assert policy.shape == (2,)
         assert q.shape == (2, 2)
