@@ -1,0 +1,1 @@
+"""Problems as outcome tables, one in each module."""
