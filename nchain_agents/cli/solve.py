@@ -135,8 +135,8 @@ def _diameter(mdp: TabularMDP) -> float | None:
 def _always_backward(mdp: TabularMDP, horizon: int) -> float:
     import numpy as np
 
-    from nchain_env.problems.chain import BACKWARD
     from nchain_env.planning import policy_return
+    from nchain_env.problems.chain import BACKWARD
 
     return policy_return(mdp, np.full(mdp.num_states, BACKWARD), horizon)
 
