@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -165,14 +166,19 @@ class TabularVectorEnv(VectorEnv[IntArray, npt.ArrayLike, npt.NDArray[Any]]):
             env = gym.make(env, disable_env_checker=True, **kwargs)
         elif kwargs:
             raise ValueError(f"env must be an id for the arguments {', '.join(kwargs)}")
-        limit = time_limit(env) if max_episode_steps is None else max_episode_steps
-        return TabularVectorEnv(
+        envs = TabularVectorEnv(
             known_table(env),
             num_envs,
-            max_episode_steps=limit,
+            max_episode_steps=time_limit(env) if max_episode_steps is None else max_episode_steps,
             autoreset_mode=autoreset_mode,
             render_mode=render_mode,
         )
+        like: Any = env.unwrapped
+        if isinstance(like, TabularEnv):
+            envs.action_names = like.action_names
+            envs.outcome_info = like.outcome_info  # type: ignore[method-assign]
+            envs.pictures = like.pictures  # type: ignore[method-assign]
+        return envs
 
     @property
     def P(self) -> TransitionDict:  # noqa: N802
@@ -450,6 +456,28 @@ class TabularVectorEnv(VectorEnv[IntArray, npt.ArrayLike, npt.NDArray[Any]]):
         if not mask.any():
             raise ValueError(f"{name} must be True at least once, got False everywhere")
         return mask
+
+
+def vector_form(kind: Callable[..., TabularEnv]) -> Callable[..., TabularVectorEnv]:
+    """Return what `gym.make_vec` calls for the vector form of an environment."""
+
+    def make(
+        num_envs: int = 1,
+        *,
+        max_episode_steps: int | None = None,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        render_mode: str | None = None,
+        **kwargs: Any,
+    ) -> TabularVectorEnv:
+        return TabularVectorEnv.from_env(
+            kind(**kwargs),
+            num_envs,
+            max_episode_steps=max_episode_steps,
+            autoreset_mode=autoreset_mode,
+            render_mode=render_mode,
+        )
+
+    return make
 
 
 def _final(ended: BoolArray, observations: IntArray, infos: dict[str, Any]) -> dict[str, Any]:

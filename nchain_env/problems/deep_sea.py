@@ -1,4 +1,4 @@
-"""DeepSea: a grid in which only one sequence of actions finds the reward."""
+"""DeepSea: a grid in which only one sequence of actions finds the reward; DeepSea-v0."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import numpy as np
 
 from nchain_env.checks import fits, integer, one_of, real
 from nchain_env.mdp import LARGEST_REWARD, TabularMDP
+from nchain_env.tabular_env import TabularEnv
+from nchain_env.vector_env import vector_form
 
 _BYTES_PER_CELL = 600  # eight outcomes of 25 bytes, and the arrays used to make them
 
@@ -82,3 +84,91 @@ def deep_sea_mdp(
         terminated=np.broadcast_to((row == last)[:, None, None], shape),
         initial=(np.arange(size * size) == 0).astype(np.float64),
     )
+
+
+class DeepSeaEnv(TabularEnv):
+    """A grid to be crossed from the upper left to the lower right corner, where the reward is.
+
+    ## Description
+    A diver sinks one row with each step, and moves one column to the left or to the right. Each
+    step to the right costs a little, and only the diver who always goes to the right finds the
+    treasure. Random actions find it with probability 2^-size, so that the number of episodes that
+    an agent without deep exploration needs grows exponentially in `size`. The optimal return is
+    0.99. That of random actions is -0.0040 for size 10, and that of any other sequence of actions
+    is at most 0 (`nchain solve --env DeepSea-v0`).
+
+    ## Action Space
+    `Discrete(2)`:
+    - 0: left
+    - 1: right
+
+    With a `mapping_seed`, action 1 is left in about half of the cells.
+
+    ## Observation Space
+    `Discrete(size * size)`: the number of the cell, row * size + column.
+
+    ## Starting State
+    Cell 0, the upper left corner. `reset(options={"state": k})` starts in cell k.
+
+    ## Transitions
+    Each step goes one row down, and one column to the left or to the right. At the sides, the
+    column stays the same. In the stochastic version, a step to the right stays in its column with
+    probability 1 / size.
+
+    ## Rewards
+    `-unscaled_move_cost / size` for a step to the right, and 1 for one in the last column. The
+    stochastic version adds 1 or -1 with equal probability in the first and the last cell of the
+    last row, where bsuite adds normal noise.
+
+    ## Episode End
+    The episode terminates with the step taken in the last row, after `size` steps. The time limit
+    of `gym.make("DeepSea-v0")` is 1,000 steps.
+
+    ## Information
+    `step` returns `{"prob": ...}`, the probability of the outcome; `reset` returns 1.0. The
+    attribute `mdp` is the whole model.
+
+    ## Arguments
+    ```python
+    import gymnasium as gym
+    import nchain_env
+
+    gym.make("DeepSea-v0", size=20, mapping_seed=42)
+    ```
+
+    - `size`: the number of rows and columns, at least 1; 10 by default.
+    - `deterministic`: True (the default), or False for the stochastic version.
+    - `unscaled_move_cost`: the cost of `size` steps to the right, 0.01.
+    - `mapping_seed`: None (the default), or the seed that decides which action is right in each
+      cell, as in bsuite.
+    - `render_mode`: None, "human", "rgb_array" or "ansi".
+
+    An argument outside its range raises a ValueError.
+
+    ## Vectorized Environment
+    `gym.make_vec("DeepSea-v0", num_envs=N)` makes a `TabularVectorEnv`.
+
+    ## References
+    - Osband, I., et al. (2020). Behaviour Suite for Reinforcement Learning. ICLR. Appendix A.6.
+    - Osband, I., Van Roy, B., Russo, D., Wen, Z. (2019). Deep Exploration via Randomized Value
+      Functions. Journal of Machine Learning Research 20. Section 4.
+
+    ## Version History
+    - v0: the first version.
+    """
+
+    def __init__(
+        self,
+        size: int = 10,
+        deterministic: bool = True,
+        unscaled_move_cost: float = 0.01,
+        mapping_seed: int | None = None,
+        render_mode: str | None = None,
+    ) -> None:
+        mdp = deep_sea_mdp(size, deterministic, unscaled_move_cost, mapping_seed)
+        if mapping_seed is None:
+            self.action_names = ("left", "right")
+        super().__init__(mdp, render_mode)
+
+
+vector_env = vector_form(DeepSeaEnv)

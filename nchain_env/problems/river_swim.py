@@ -1,4 +1,4 @@
-"""RiverSwim: a chain whose large reward lies upstream."""
+"""RiverSwim: a chain whose large reward lies upstream; RiverSwim-v0."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import numpy as np
 
 from nchain_env.checks import fits, integer, one_of, real
 from nchain_env.mdp import LARGEST_REWARD, TabularMDP
+from nchain_env.tabular_env import TabularEnv
+from nchain_env.vector_env import vector_form
 
 LEFT, RIGHT = 0, 1
 
@@ -103,3 +105,103 @@ def river_swim_mdp(
         terminated=np.zeros(shape, dtype=np.bool_),
         initial=initial,
     )
+
+
+class RiverSwimEnv(TabularEnv):
+    """A river with a small reward downstream and a large one upstream, against the current.
+
+    ## Description
+    The agent swims in a river. Swimming to the left, with the current, always succeeds and has a
+    small reward in the first state. Swimming to the right, against the current, often fails, and
+    has a large reward in the last state. An agent without persistent exploration never finds the
+    large reward. In an episode of 1,000 steps, the expected return is 661,264 for the optimal
+    policy, which is always to swim to the right, 4,992.5 for the best policy that does not reach
+    the last state, and 2,893.7 for random actions (`nchain solve --env RiverSwim-v0`).
+
+    ## Action Space
+    `Discrete(2)`:
+    - 0: left
+    - 1: right
+
+    ## Observation Space
+    `Discrete(n)`: the number of the state, 0 the first and n - 1 the last.
+
+    ## Starting State
+    State 1 or 2, with equal probability; state 0 for `variant="osband2013"`.
+    `reset(options={"state": k})` starts in state k.
+
+    ## Transitions
+
+    | action | in state | probability | next state | reward |
+    |---|---|---|---|---|
+    | left | 0 | 1 | 0 | `small` (5) |
+    | left | s > 0 | 1 | s - 1 | 0 |
+    | right | 0 | `ends` (0.3) | 1 | 0 |
+    | right | 0 | 1 - `ends` (0.7) | 0 | 0 |
+    | right | 0 < s < n - 1 | `up` (0.3) | s + 1 | 0 |
+    | right | 0 < s < n - 1 | `down` (0.1) | s - 1 | 0 |
+    | right | 0 < s < n - 1 | otherwise (0.6) | s | 0 |
+    | right | n - 1 | `ends` (0.3) | n - 1 | `large` (10,000) |
+    | right | n - 1 | 1 - `ends` (0.7) | n - 2 | 0 |
+
+    ## Rewards
+    0, `small` or `large`, as in the table.
+
+    ## Episode End
+    The episode never terminates. `gym.make("RiverSwim-v0")` truncates it after 1,000 steps. A
+    learner must bootstrap from the last state of a truncated episode.
+
+    ## Information
+    `step` returns `{"prob": ...}`, the probability of the outcome; `reset` returns 1.0. The
+    attribute `mdp` is the whole model.
+
+    ## Arguments
+    ```python
+    import gymnasium as gym
+    import nchain_env
+
+    gym.make("RiverSwim-v0", variant="osband2013", max_episode_steps=20)
+    ```
+
+    - `n`: the number of states, at least 3; 6 by default.
+    - `variant`: "strehl2008" (the default) or "osband2013". The second has the rewards 0.005 and 1,
+      `up` 0.35, `down` 0.05 and `ends` 0.6, starts in state 0, and pays `large` for right in the
+      last state whether the agent stays or is swept down.
+    - `up`, `down`, `ends`: the probabilities.
+    - `small`, `large`: the rewards.
+    - `render_mode`: None, "human", "rgb_array" or "ansi".
+
+    An argument outside its range raises a ValueError; `river_swim_mdp` describes the ranges.
+
+    ## Vectorized Environment
+    `gym.make_vec("RiverSwim-v0", num_envs=N)` makes a `TabularVectorEnv`.
+
+    ## References
+    - Strehl, A., Littman, M. (2008). An analysis of model-based interval estimation for Markov
+      decision processes. Journal of Computer and System Sciences 74. Section 6.
+    - Osband, I., Russo, D., Van Roy, B. (2013). (More) efficient reinforcement learning via
+      posterior sampling. NeurIPS. Section 6.
+
+    ## Version History
+    - v0: the first version.
+    """
+
+    action_names = ("left", "right")
+
+    def __init__(
+        self,
+        n: int = 6,
+        variant: str = "strehl2008",
+        *,
+        up: float | None = None,
+        down: float | None = None,
+        ends: float | None = None,
+        small: float | None = None,
+        large: float | None = None,
+        render_mode: str | None = None,
+    ) -> None:
+        mdp = river_swim_mdp(n, variant, up=up, down=down, ends=ends, small=small, large=large)
+        super().__init__(mdp, render_mode)
+
+
+vector_env = vector_form(RiverSwimEnv)

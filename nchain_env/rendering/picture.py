@@ -24,23 +24,29 @@ from nchain_env.rendering.text import as_number
 if TYPE_CHECKING:
     import pygame
 
-# Tables of more states are drawn without them; those of more than ROW are drawn as a square.
-MOST, ROW = 100, 10
+# More than ROW states are drawn as a square, more than NUMBERED as dots, and more than MOST not.
+ROW, NUMBERED, MOST = 10, 100, 10_000
 PITCH, TOP = 84, 62
 
 
 def as_picture(snapshot: Snapshot) -> pygame.Surface:
     """Return the picture. This needs no display."""
     n = snapshot.num_states if snapshot.num_states <= MOST else 0
-    columns = max(min(n, ROW) if n <= ROW else math.ceil(math.sqrt(n)), 1)
+    columns = max(n if n <= ROW else math.ceil(math.sqrt(n)), 1)
     rows = math.ceil(n / columns)
-    width = max(MIN_WIDTH, 2 * TOP + (columns - 1) * PITCH)
-    canvas = Canvas(width, (TOP + rows * PITCH if rows else 0) + PANEL)
-    left = (width - (columns - 1) * PITCH) / 2
-    centres = [complex(left + i % columns * PITCH, TOP + i // columns * PITCH) for i in range(n)]
+    numbered = n <= NUMBERED
+    pitch = PITCH if numbered else (MIN_WIDTH - 2 * MARGIN) / columns
+    width = max(MIN_WIDTH, 2 * TOP + (columns - 1) * PITCH) if numbered else MIN_WIDTH
+    canvas = Canvas(width, TOP * min(rows, 1) + math.ceil(rows * pitch) + PANEL)
+    left = (width - (columns - 1) * pitch) / 2
+    centres = [complex(left + i % columns * pitch, TOP + i // columns * pitch) for i in range(n)]
     for state, centre in enumerate(centres):
-        canvas.state(state, centre, state == snapshot.state)
-    if n and snapshot.previous is not None:
+        is_current = state == snapshot.state
+        if numbered:
+            canvas.state(state, centre, is_current)
+        else:
+            canvas.disc(centre, pitch * (0.45 if is_current else 0.2), INK if is_current else GREY)
+    if numbered and n and snapshot.previous is not None:
         canvas.arrow(_transition(centres[snapshot.previous], centres[snapshot.state]), BLUE, 4)
     _draw_panel(canvas, snapshot)
     return canvas.picture()

@@ -455,7 +455,7 @@ def test_a_table_as_text() -> None:
     )
 
 
-@pytest.mark.parametrize("num_states", [1, 2, 10, 11, 48, 100, 101, 2500])
+@pytest.mark.parametrize("num_states", [1, 2, 10, 11, 48, 100, 101, 2500, 10_001])
 def test_a_table_as_a_picture_shows_the_last_transition(num_states: int) -> None:
     pytest.importorskip("pygame", reason="pictures need the extra `render`")
     renderer = Renderer(TABLE, "rgb_array", 4)
