@@ -50,12 +50,12 @@ def evaluate(
         how_found,
         scaled,
     )
-    from nchain_agents.study.environments import environments, label, parsed
+    from nchain_agents.study.environments import environments, label
     from nchain_env.checks import integer
 
     if episodes is not None:
         integer("episodes", episodes, 2)
-    choice = None if env is None else environments(*parsed(env), {})[0]
+    choice = None if env is None else environments(env, {}, {})[0]
     rows: list[dict[str, Any]] = []
     for path in file:
         model, played = _own(path, choice) if agent is None else _of(agent, path, choice)

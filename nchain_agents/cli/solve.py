@@ -53,16 +53,15 @@ def solve(
     the diameter.
     """
     from nchain_agents.evaluation import max_episode_steps
-    from nchain_agents.study.environments import EnvChoice, environments, parsed, together
+    from nchain_agents.study.environments import EnvChoice, environments
     from nchain_env import TabularMDP
     from nchain_env.checks import integer
 
     if horizon is not None:
         integer("horizon", horizon, 1)
     chain = {"n": n, "slip": slip, "small": small, "large": large}
-    env_id, given = parsed(env)
     parameters = {name: value for name, value in chain.items() if value is not None}
-    (choice,) = environments(env_id, together(given, parameters, {}), {})
+    (choice,) = environments(env, parameters, {})
     made = choice.make()
     mdp = TabularMDP.from_env(made)
     if horizon is None:

@@ -12,7 +12,7 @@ import gymnasium as gym
 import pytest
 
 from nchain_agents import cli, compare
-from nchain_agents.study.environments import environments, parsed
+from nchain_agents.study.environments import environments
 from nchain_agents.study.plan import plan
 from nchain_agents.study.study_file import text_of
 
@@ -112,8 +112,8 @@ def test_what_a_program_registers_itself_is_known_to_every_run(entry: str, folde
 
 
 def test_the_module_of_this_package_makes_no_difference() -> None:
-    (plain,) = environments(*parsed("NChain-v0 n=3"), {})
-    (named,) = environments(*parsed("nchain_env:NChain-v0 n=3"), {})
+    (plain,) = environments("NChain-v0 n=3", {}, {})
+    (named,) = environments("nchain_env:NChain-v0 n=3", {}, {})
     assert named == plain
     assert (named.label, named.name) == ("NChain-v0 n=3", "NChain-v0")
     arguments: dict[str, Any] = {"parameters": None, "sweep": None, "seeds": 1, "steps": 10}
