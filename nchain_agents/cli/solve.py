@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _CHAIN = "NChain-v0"
 _ACTION_NAMES = {_CHAIN: ("forward", "backward"), "RiverSwim-v0": ("left", "right")}
 # The largest number of states for which the diameter is computed, which takes seconds.
-_DIAMETER_STATES = 300
+_DIAMETER_STATES = 200
 # Tables of more states are shown by their ends, and those of more actions without their values.
 _SHOWN_STATES = 40
 _SHOWN_ACTIONS = 3
