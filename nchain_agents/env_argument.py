@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from functools import partial
 from typing import Any
@@ -50,8 +51,8 @@ def as_spec(env: Any) -> EnvSpec:
         )
     if not callable(env):
         raise ValueError(
-            "env must be an environment of Gymnasium's, the id of one, its EnvSpec, a function that "
-            f"makes one, or a TabularMDP, got {env!r}"
+            "env must be an environment of Gymnasium's, the id of one, its EnvSpec, a function "
+            f"that makes one, or a TabularMDP, got {env!r}"
         )
     name = getattr(env, "__name__", "")
     return EnvSpec(name if re.fullmatch(r"\w+", name) else "environment", env)
@@ -75,4 +76,9 @@ def parsed(label: str) -> tuple[str, dict[str, Any]]:
     return env_id, found
 
 
-
+def from_text(value: str) -> Any:
+    """Return the value of a text as JSON, or the text itself where it is not JSON."""
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value

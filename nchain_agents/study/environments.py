@@ -15,7 +15,7 @@ from typing import Any
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 
-from nchain_agents.env_argument import as_spec, from_text, parsed
+from nchain_agents.env_argument import as_spec, parsed
 from nchain_agents.presets import tuned_max_episode_steps
 
 # Packages whose environments are registered in every process that imports this module.
@@ -80,50 +80,6 @@ def together(
                 f"{name} must be given once, got {name}={_as_text(found[name])} and a sweep of it"
             )
     return found
-
-
-def label(self) -> str:
-        """Its name in results: `NChain-v0 n=8 slip=0`."""
-        return _label(self.id, self.parameters)
-
-    @property
-    def name(self) -> str | None:
-        """The id, or `module:Id`, by which any process can make it; None where no module has it."""
-        if self.module is not None:
-            return f"{self.module}:{self.id}"
-        entry = None if self.spec is None else self.spec.entry_point
-        return None if callable(entry) else self.id
-
-
-def together(
-    given: Mapping[str, Any], more: Mapping[str, Any], sweep: Mapping[str, Sequence[Any]]
-) -> dict[str, Any]:
-    """Return the parameters of a label together with those of other arguments.
-
-    Raises:
-        ValueError: One is given twice, or swept too.
-    """
-    for name in given:
-        if name in more:
-            raise ValueError(
-                f"{name} must be given once, got {name}={_as_text(given[name])} "
-                f"and {name}={_as_text(more[name])}"
-            )
-    found = {**given, **more}
-    for name in sweep:
-        if name in found:
-            raise ValueError(
-                f"{name} must be given once, got {name}={_as_text(found[name])} and a sweep of it"
-            )
-    return found
-
-
-def from_text(value: str) -> Any:
-    """Return the value of a text as JSON, or the text itself where it is not JSON."""
-    try:
-        return json.loads(value)
-    except ValueError:
-        return value
 
 
 def label(env: gym.Env[Any, Any]) -> str:
