@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,10 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import VectorEnv
 
 from nchain_env import TabularEnv, TabularMDP
+
+Env = gym.Env[Any, Any]
+# An environment, or what one is made from: a label, a spec, a table, or a function
+EnvLike = Env | str | EnvSpec | TabularMDP | Callable[..., Env]
 
 
 def environment(env: Any) -> Any:

@@ -15,7 +15,7 @@ from rich.console import Console
 from nchain_agents.cli.options import one_agent
 
 if TYPE_CHECKING:
-    from nchain_agents.agent import Env
+    from nchain_agents.env_argument import Env
     from nchain_agents.study.environments import EnvChoice
 
 
