@@ -36,6 +36,8 @@ def environment(env: Any) -> Any:
         return gym.make(env_id, **parameters)
     except gym.error.Error as error:
         raise ValueError(f"env must be the id of an environment, got {env!r}: {error}") from error
+    except TypeError as error:  # a function that makes something else, or a parameter that is none
+        raise ValueError(f"env must be one that can be made, got {env!r}: {error}") from error
 
 
 def as_spec(env: Any) -> EnvSpec:

@@ -54,8 +54,8 @@ class KerasDQN(Agent, _Attributes):
     "mse" and a max_grad_norm that is never reached, it is the online rule of the NChain tutorial.
 
     Args:
-        env: An environment with discrete actions, what `Agent` takes for one, or a vector environment in any
-            autoreset mode; the steps of all its environments are counted.
+        env: An environment with discrete actions, what `Agent` takes for one, or a vector
+            environment in any autoreset mode; the steps of all its environments are counted.
         **hyperparameters
         model: A Keras model to learn with, in place of the one that net_arch and activation
             describe. It must give one value an action.
