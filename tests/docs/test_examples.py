@@ -25,6 +25,8 @@ from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.myst import CodeBlockParser, SkipParser
 
 ROOT = Path(__file__).parents[2]
+# Pages whose examples make whole studies: they run with `pytest -m slow` only.
+LONG = {"docs/studies.md", "docs/other-libraries.md"}
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 pytestmark = [
@@ -79,7 +81,8 @@ def pages() -> list[Any]:
         if not any(fence in page.read_text() for fence in ("```python", "```bash")):
             continue
         name = str(page.relative_to(ROOT))
-        found.append(pytest.param(page, False, id=name))
+        if name not in LONG:
+            found.append(pytest.param(page, False, id=name))
         if "if(not slow" in page.read_text():
             found.append(pytest.param(page, True, id=f"{name}-slow", marks=pytest.mark.slow))
     return found

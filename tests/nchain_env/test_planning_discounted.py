@@ -301,7 +301,7 @@ class TestPolicyIteration:
         [
             (150, 5e-12, True),
             (150, 5e-13, False),
-            (1000, 5e-12, True),
+            pytest.param(1000, 5e-12, True, marks=pytest.mark.slow),
             (1001, 4e-11, True),
             (1001, 1.5e-11, False),
         ],
