@@ -25,6 +25,7 @@ from nchain_agents.interrupts import Pace, requested
 from nchain_agents.model_env import model_env
 from nchain_agents.schedules import decay_factor
 from nchain_env.mdp import FloatArray
+from nchain_env.uniform import split
 
 # At most so many steps are taken, and about so many random numbers drawn, at a time.
 _STEPS, _NUMBERS = 50_000, 150_000
@@ -326,16 +327,6 @@ class Program:
         self._env.position = int(carry.state), int(carry.elapsed)
         state.observation = int(carry.state)
         self._learner.release()
-
-
-def split(numbers: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int32], ...]:
-    """Return numbers in [0, 1] as two integers each, because single precision is not exact.
-
-    Random numbers are multiples of 2^-53; the thresholds that they are compared with are rounded
-    up to such multiples, which does not change the comparison.
-    """
-    whole = np.minimum(np.ceil(numbers * 2.0**53), 2.0**53).astype(np.int64)
-    return (whole >> 27).astype(np.int32), (whole & (2**27 - 1)).astype(np.int32)
 
 
 def _at(array: Any, index: Any) -> Any:
