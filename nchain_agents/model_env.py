@@ -30,7 +30,29 @@ class NotKnown(ValueError):  # noqa: N818  (a fact, not a fault)
     """An environment is not known to sample a table; the message says why."""
 
 
-class ModelEnv:
+class EpisodeClock:
+    """The time limits of an environment, and the number of steps since its reset."""
+
+    def __init__(self, env: gym.Env[Any, Any]) -> None:
+        self._limits: list[Any] = time_limits(env)
+
+    @property
+    def max_episode_steps(self) -> int:
+        """The number of steps after which an episode is cut off; NEVER without a time limit."""
+        return min((limit._max_episode_steps for limit in self._limits), default=NEVER)
+
+    @property
+    def elapsed(self) -> int:
+        """The number of steps since the reset; 0 without a time limit."""
+        return self._limits[0]._elapsed_steps if self._limits else 0
+
+    @elapsed.setter
+    def elapsed(self, elapsed: int) -> None:
+        for limit in self._limits:
+            limit._elapsed_steps = elapsed
+
+
+class ModelEnv(EpisodeClock):
     """An environment whose steps can be taken on its table, with the same random numbers.
 
     Its state is `s`. A step, like a reset, draws one number and takes the first outcome whose
@@ -38,16 +60,10 @@ class ModelEnv:
     """
 
     def __init__(self, env: gym.Env[Any, Any]) -> None:
+        super().__init__(env)
         self.mdp = known_table(env)
         self._model: Any = env.unwrapped
-        if self._model.render_mode is not None:
-            raise NotKnown("env has a render mode, and what is not stepped is not drawn")
-        self._limits: list[Any] = time_limits(env)
-
-    @property
-    def max_episode_steps(self) -> int:
-        """The number of steps after which an episode is cut off; NEVER without a time limit."""
-        return min((limit._max_episode_steps for limit in self._limits), default=NEVER)
+        refuse_drawing(self._model)
 
     @property
     def np_random(self) -> np.random.Generator:
@@ -58,13 +74,11 @@ class ModelEnv:
     @property
     def position(self) -> tuple[int, int]:
         """The state, and the number of steps since the reset."""
-        return int(self._model.s), self._limits[0]._elapsed_steps if self._limits else 0
+        return int(self._model.s), self.elapsed
 
     @position.setter
     def position(self, position: tuple[int, int]) -> None:
-        self._model.s, elapsed = position
-        for limit in self._limits:
-            limit._elapsed_steps = elapsed
+        self._model.s, self.elapsed = position
 
 
 def model_env(env: gym.Env[Any, Any]) -> ModelEnv:
@@ -82,12 +96,7 @@ def known_table(env: gym.Env[Any, Any]) -> TabularMDP:
     passenger), and subclasses that leave `step`, `reset` and what these read as they are; with no
     wrappers but those that `gym.make` adds.
     """
-    layer = env
-    while isinstance(layer, gym.Wrapper):
-        if type(layer) not in _TRANSPARENT:
-            raise NotKnown(f"env wears {type(layer).__name__}, which may change what is seen")
-        _refuse_changes(layer, type(layer))
-        layer = layer.env
+    layer = inner_env(env)
     kind = next((one for one in type(layer).__mro__ if one in _samplers()), None)
     if kind is None:
         try:
@@ -105,6 +114,23 @@ def known_table(env: gym.Env[Any, Any]) -> TabularMDP:
     if kind is NChainEnv or not all(hasattr(model, n) for n in ("P", "initial_state_distrib")):
         return TabularMDP.from_env(model)
     return TabularMDP.from_P(model.P, model.initial_state_distrib)
+
+
+def inner_env(env: gym.Env[Any, Any]) -> Any:
+    """Return the environment under wrappers that change nothing; NotKnown for other wrappers."""
+    layer = env
+    while isinstance(layer, gym.Wrapper):
+        if type(layer) not in _TRANSPARENT:
+            raise NotKnown(f"env wears {type(layer).__name__}, which may change what is seen")
+        _refuse_changes(layer, type(layer))
+        layer = layer.env
+    return layer
+
+
+def refuse_drawing(env: Any) -> None:
+    """Refuse an environment that is drawn as it is stepped."""
+    if env.render_mode is not None:
+        raise NotKnown("env has a render mode, and what is not stepped is not drawn")
 
 
 def time_limits(env: gym.Env[Any, Any]) -> list[Any]:
@@ -148,7 +174,7 @@ def _functions(given: type, kind: type, step: Any, reset: Any) -> frozenset[str]
         )
     names = {"step", "reset"}
     for name in ("step", "reset"):
-        if not _as_written(kind, name):
+        if not as_written(kind, name):
             raise NotKnown(_changed(kind, name, kind))
         names |= set(vars(kind)[name].__code__.co_names)
     names.discard("render")  # drawing is not sampling
@@ -165,7 +191,7 @@ def _changed(given: type, name: str, kind: type) -> str:
     )
 
 
-def _as_written(kind: type, name: str) -> bool:
+def as_written(kind: type, name: str) -> bool:
     """Return whether a method is the one in the class's source, and no function put over it."""
     function = vars(kind).get(name)
     code = getattr(function, "__code__", None)

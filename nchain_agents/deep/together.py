@@ -27,11 +27,11 @@ def learn_together(
     The programs differ only in the contents of their tables, and the states have taken the same
     number of steps. `progress` is called after each call of the program.
     """
-    if len({program.table.next_state.shape for program in programs}) > 1:
+    if len({program.env.signature for program in programs}) > 1:
         raise ValueError("agents must have environments with tables of the same shape")
     first, chunk = programs[0], programs[0].chunk
     both = list(zip(programs, states, strict=True))
-    tables = _stack([program.table for program in programs])
+    constants = _stack([program.constants for program in programs])
     carries = _stack([program.begin(state, chunk) for program, state in both])
     pace = Pace(100)
     while states[0].num_timesteps < until:
@@ -39,8 +39,8 @@ def learn_together(
         count = min(chunk, pace.steps, until - states[0].num_timesteps)
         plan = first.plan(states[0], count, chunk)
         numbers = _stack([program.numbers(state, plan) for program, state in both])
-        carries = first.run_together(carries, tables, numbers, plan)
-        noted = jax.tree.map(np.asarray, carries._replace(learner=None, rows=None))
+        carries = first.run_together(carries, constants, numbers, plan)
+        noted = jax.tree.map(np.asarray, carries._replace(learner=None, rows=None, position=None))
         for i, (program, state) in enumerate(both):
             program.take_note(state, _part(noted, i), plan)
         pace.took(count, time.perf_counter() - start)
