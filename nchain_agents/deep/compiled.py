@@ -128,9 +128,7 @@ class Program:
             if (stop and carry.ended) or stops or finished:
                 self.finish(state, carry)
             if invalid is not None:
-                check_finite(state, invalid.rewards, "reward", LARGEST_REWARD)
-                check_finite(state, invalid.observations, "observation")
-                check_finite(state, invalid.next_observations, "observation")
+                refuse(state, invalid)
             if on_episode is not None and carry.ended:
                 if not on_episode():
                     return
@@ -317,11 +315,20 @@ class Program:
 def _compilable(env: gym.Env[Any, Any]) -> Any:
     """Return the environment as the program steps it, NotKnown if it must be stepped itself."""
     if backend().__name__.endswith(".jax"):
-        from nchain_agents.deep.functional_env import FunctionalEnv, FunctionalJaxEnv
+        from gymnasium.envs.functional_jax_env import FunctionalJaxEnv
+
+        from nchain_agents.deep.functional_env import FunctionalEnv
 
         if isinstance(env.unwrapped, FunctionalJaxEnv):
             return FunctionalEnv(env)
     return TableEnv(env)
+
+
+def refuse(state: TrainingState, transition: Batch) -> None:
+    """Stop the training with an error that says what of a transition cannot be learned from."""
+    check_finite(state, transition.rewards, "reward", LARGEST_REWARD)
+    for observations in (transition.observations, transition.next_observations):
+        check_finite(state, observations, "observation")
 
 
 def _added(total: float, rewards: FloatArray) -> float:

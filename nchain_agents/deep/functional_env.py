@@ -70,8 +70,14 @@ class FunctionalEnv:
 
     @property
     def signature(self) -> Any:
-        """Agents learn together where this is equal."""
-        raise ValueError("agents must have tables to learn together")
+        """The functions' code, constants included; agents learn together where it is equal."""
+
+        def functions(position: Position, action: Any) -> Any:
+            after = self.step((), (), 0, position, action)
+            return after, self.restarted((), (), 0, after.position, after.terminated)
+
+        start = jax.eval_shape(self._start, self._model.rng)
+        return jax.jit(functions).lower(start, 0).as_text()
 
     def begin(self, observation: Any) -> tuple[Position, int]:
         """Return where the environment is, and the number of steps since its reset."""

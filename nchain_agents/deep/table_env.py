@@ -119,7 +119,8 @@ class TableEnv:
 
     def rewards(self, records: npt.NDArray[Any]) -> FloatArray:
         """Return the rewards of steps."""
-        return self._rewards[records]
+        rewards: FloatArray = self._rewards[records]
+        return rewards
 
     def finish(self, position: Any, elapsed: int) -> Any:
         """Set the environment to where the program left it, and return the observation."""

@@ -76,7 +76,7 @@ def fits(counts: Any, probability: Any) -> bool:
     if (counts[~possible] > 0).any():
         return False
     expected = probability[possible] * counts.sum()
-    return possible.sum() == 1 or chisquare(counts[possible], expected).pvalue > 1e-4
+    return bool(possible.sum() == 1 or chisquare(counts[possible], expected).pvalue > 1e-4)
 
 
 def test_outcomes_are_as_frequent_as_the_table_says(mdp: TabularMDP) -> None:
@@ -84,14 +84,10 @@ def test_outcomes_are_as_frequent_as_the_table_says(mdp: TabularMDP) -> None:
     states, actions, outcomes = mdp.next_state.shape
     start = mdp.next_state.size
 
-    @jax.jit
-    def drawn(state: Any, action: Any) -> Any:
-        step = jax.vmap(env.transition, (None, None, 0))
-        return step(start + state, action, keys(1, DRAWS))
-
+    drawn = jax.jit(jax.vmap(env.transition, (None, None, 0)))
     for s in range(states):
         for a in range(actions):
-            numbers = np.asarray(drawn(s, a)) - (s * actions + a) * outcomes
+            numbers = np.asarray(drawn(start + s, a, keys(1, DRAWS))) - (s * actions + a) * outcomes
             counts = np.bincount(numbers, minlength=outcomes)
             assert fits(counts, mdp.probability[s, a])
 
