@@ -14,7 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 
 import nchain_env  # noqa: F401  (registers NChain-v0)
-from nchain_env.chain import FORWARD
+from nchain_env.problems.chain import FORWARD
 
 CHAIN_GIF = Path(__file__).parent / "_static" / "chain.gif"
 # With this seed the agent slips in the middle and at the end of the chain.

@@ -14,10 +14,10 @@ from gymnasium.wrappers import TimeLimit
 
 from nchain_agents.env_argument import environment
 from nchain_agents.model_check import check_model
-from nchain_agents.model_env import NotKnown, known_table, time_limits
 from nchain_agents.prediction import Model, greedy_policy, player, returns_on_table
 from nchain_agents.presets import tuned_max_episode_steps
 from nchain_env.checks import integer
+from nchain_env.known_tables import NotKnown, known_table, time_limit
 from nchain_env.mdp import FloatArray, TabularMDP
 from nchain_env.planning import optimal_return, policy_return
 
@@ -111,7 +111,7 @@ class EpisodeEvaluator:
 
     def _play(self, act: Any) -> ReturnEstimate:
         limit, env = max_episode_steps(self.env), self.env
-        if limit is not None and not time_limits(env):
+        if limit is not None and time_limit(env) is None:
             env = TimeLimit(env, limit)
         returns = np.zeros(self.episodes)
         for episode in range(self.episodes):
@@ -141,9 +141,9 @@ def max_episode_steps(env: gym.Env[Any, Any]) -> int | None:
     (`max_episode_steps`); else what the presets learn it with, as for CliffWalking-v1, which has
     none of its own. None where there is none of all these.
     """
-    limits = [limit._max_episode_steps for limit in time_limits(env)]
-    if limits:
-        return int(min(limits))
+    limit = time_limit(env)
+    if limit is not None:
+        return limit
     if env.spec is None:
         return None
     registered = env.spec.max_episode_steps or 0

@@ -1,45 +1,32 @@
-"""Environments that are known to sample their outcome table, so that the table can replace them.
+"""Environments whose steps can be taken on their outcome table, with the same random numbers.
 
-An environment that offers a table need not follow it: a subclass may override `step`, and a wrapper
-may change the rewards. Known are only environments whose functions are our own or toy-text's, by
-identity. All others are stepped, or checked by stepping (see `model_check`). `NotKnown` says why an
-environment is not known, a plain ValueError why its table is not valid.
+All others are stepped, or checked by stepping (see `model_check`).
 """
 
 from __future__ import annotations
 
-import sys
-from functools import cache, lru_cache
-from inspect import getattr_static
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
 
-from nchain_env.env import NChainEnv
-from nchain_env.mdp import TabularMDP
+from nchain_env.known_tables import NotKnown, known_table, time_limit, time_limits
 
 # The time limit of an environment that has none.
 NEVER = 2**62
-# Wrappers that change nothing for an agent, except for the time limit, which is read.
-_TRANSPARENT = (OrderEnforcing, PassiveEnvChecker, TimeLimit)
-
-
-class NotKnown(ValueError):  # noqa: N818  (a fact, not a fault)
-    """An environment is not known to sample a table; the message says why."""
 
 
 class EpisodeClock:
     """The time limits of an environment, and the number of steps since its reset."""
 
     def __init__(self, env: gym.Env[Any, Any]) -> None:
-        self._limits: list[Any] = time_limits(env)
+        self._env, self._limits = env, time_limits(env)
 
     @property
     def max_episode_steps(self) -> int:
         """The number of steps after which an episode is cut off; NEVER without a time limit."""
-        return min((limit._max_episode_steps for limit in self._limits), default=NEVER)
+        limit = time_limit(self._env)
+        return NEVER if limit is None else limit
 
     @property
     def elapsed(self) -> int:
@@ -81,122 +68,15 @@ class ModelEnv(EpisodeClock):
         self._model.s, self.elapsed = position
 
 
-def model_env(env: gym.Env[Any, Any]) -> ModelEnv:
-    """Return a `ModelEnv` of an environment that was reset; NotKnown if it was not."""
-    model = ModelEnv(env)
-    if getattr(env.unwrapped, "s", None) is None:
-        raise NotKnown("env must have been reset")
-    return model
-
-
-def known_table(env: gym.Env[Any, Any]) -> TabularMDP:
-    """Return the table that an environment is known to sample.
-
-    Known are NChain-v0 and toy-text's FrozenLake, CliffWalking and Taxi (without a fickle
-    passenger), and subclasses that leave `step`, `reset` and what these read as they are; with no
-    wrappers but those that `gym.make` adds.
-    """
-    layer = inner_env(env)
-    kind = next((one for one in type(layer).__mro__ if one in _samplers()), None)
-    if kind is None:
-        try:
-            TabularMDP.from_env(layer)  # without a table that is what to say
-        except ValueError as error:
-            raise NotKnown(str(error)) from None
-        raise NotKnown(
-            f"env must be known to sample its table, as NChainEnv and toy-text's are; "
-            f"{type(layer).__name__} is not, so it is stepped"
-        )
-    _refuse_changes(layer, kind)
-    if getattr(layer, "fickle_passenger", False):  # who changes his mind outside Taxi's table
-        raise NotKnown("env has a fickle passenger, who is not in its table")
-    model: Any = layer
-    if kind is NChainEnv or not all(hasattr(model, n) for n in ("P", "initial_state_distrib")):
-        return TabularMDP.from_env(model)
-    return TabularMDP.from_P(model.P, model.initial_state_distrib)
-
-
-def inner_env(env: gym.Env[Any, Any]) -> Any:
-    """Return the environment under wrappers that change nothing; NotKnown for other wrappers."""
-    layer = env
-    while isinstance(layer, gym.Wrapper):
-        if type(layer) not in _TRANSPARENT:
-            raise NotKnown(f"env wears {type(layer).__name__}, which may change what is seen")
-        _refuse_changes(layer, type(layer))
-        layer = layer.env
-    return layer
-
-
 def refuse_drawing(env: Any) -> None:
     """Refuse an environment that is drawn as it is stepped."""
     if env.render_mode is not None:
         raise NotKnown("env has a render mode, and what is not stepped is not drawn")
 
 
-def time_limits(env: gym.Env[Any, Any]) -> list[Any]:
-    """Return the TimeLimit wrappers of an environment, the outermost first."""
-    limits, layer = [], env
-    while isinstance(layer, gym.Wrapper):
-        if isinstance(layer, TimeLimit):
-            limits.append(layer)
-        layer = layer.env
-    return limits
-
-
-@cache
-def _samplers() -> tuple[type, ...]:
-    from gymnasium.envs.toy_text import CliffWalkingEnv, FrozenLakeEnv, TaxiEnv
-
-    return NChainEnv, FrozenLakeEnv, CliffWalkingEnv, TaxiEnv
-
-
-def _refuse_changes(layer: Any, kind: type) -> None:
-    """Refuse an instance that has functions of its own which `step` or `reset` of `kind` call.
-
-    Data in the instance (`P`, `s`) is what they sample.
-    """
-    given: Any = type(layer)
-    for name in _functions(given, kind, given.step, given.reset) & vars(layer).keys():
-        raise NotKnown(_changed(given, name, kind))
-
-
-@lru_cache(maxsize=64)
-def _functions(given: type, kind: type, step: Any, reset: Any) -> frozenset[str]:
-    """Return `step`, `reset` and the functions that they call, by the names in their code.
-
-    They are those of `kind`, else NotKnown is raised. `step` and `reset` belong to the cache's key,
-    because a class may be changed later.
-    """
-    if given.__mro__[-len(kind.__mro__) :] != kind.__mro__:
-        raise NotKnown(
-            f"env may do something else than its table says: {given.__name__} puts another class "
-            f"between {kind.__name__} and its base"
-        )
-    names = {"step", "reset"}
-    for name in ("step", "reset"):
-        if not as_written(kind, name):
-            raise NotKnown(_changed(kind, name, kind))
-        names |= set(vars(kind)[name].__code__.co_names)
-    names.discard("render")  # drawing is not sampling
-    for name in sorted(names):
-        if getattr_static(given, name, None) is not getattr_static(kind, name, None):
-            raise NotKnown(_changed(given, name, kind))
-    return frozenset(name for name in names if callable(getattr_static(kind, name, None)))
-
-
-def _changed(given: type, name: str, kind: type) -> str:
-    return (
-        f"env may do something else than its table says: {given.__name__}.{name} is not that of "
-        f"{kind.__module__}.{kind.__qualname__}"
-    )
-
-
-def as_written(kind: type, name: str) -> bool:
-    """Return whether a method is the one in the class's source, and no function put over it."""
-    function = vars(kind).get(name)
-    code = getattr(function, "__code__", None)
-    return (
-        code is not None
-        and code.co_qualname == f"{kind.__qualname__}.{name}"
-        and function.__globals__ is vars(sys.modules[kind.__module__])  # type: ignore[union-attr]
-    )
+def model_env(env: gym.Env[Any, Any]) -> ModelEnv:
+    """Return a `ModelEnv` of an environment that was reset; NotKnown if it was not."""
+    model = ModelEnv(env)
+    if getattr(env.unwrapped, "s", None) is None:
+        raise NotKnown("env must have been reset")
+    return model

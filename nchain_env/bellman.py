@@ -98,3 +98,35 @@ def check_table(mdp: TabularMDP) -> None:
     """
     if not isinstance(mdp, TabularMDP):
         raise TypeError(f"mdp must be a TabularMDP, got {mdp!r}")
+
+
+def matrix(weight: RealArray, next_state: IntArray) -> RealArray:
+    """Return the weights as a dense matrix, (S, S)."""
+    outcomes, states = weight.shape
+    matrix = np.zeros((states, states), weight.dtype)
+    np.add.at(matrix, (np.tile(np.arange(states), (outcomes, 1)), next_state), weight)
+    return matrix
+
+
+def checked_policy(mdp: TabularMDP, policy: npt.ArrayLike) -> npt.NDArray[Any]:
+    """Return a policy as an array, (S,) actions or (S, A) probabilities.
+
+    Raises:
+        TypeError: `mdp` is not a TabularMDP.
+        ValueError: The policy does not fit the process.
+    """
+    check_table(mdp)
+    states, actions = mdp.num_states, mdp.num_actions
+    chosen = np.asarray(policy)
+    if chosen.shape == (states,) and np.issubdtype(chosen.dtype, np.integer):
+        if chosen.min() < 0 or chosen.max() >= actions:
+            raise ValueError(f"policy must hold actions in [0, {actions}), got {chosen!r}")
+        return chosen
+    if chosen.shape == (states, actions) and chosen.dtype.kind in "iuf":
+        if not (chosen >= 0).all() or np.abs(chosen.sum(axis=1) - 1).max() > 1e-9:
+            raise ValueError("policy must hold probabilities that sum to 1 in every state")
+        return chosen.astype(np.float64)
+    raise ValueError(
+        f"policy must be ({states},) integer actions or ({states}, {actions}) probabilities, "
+        f"got {chosen.dtype} of shape {chosen.shape}"
+    )

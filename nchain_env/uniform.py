@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nchain_env.mdp import FloatArray
+
 # Bit generators whose numbers are made of one 64-bit integer each.
 _64_BITS = (np.random.PCG64, np.random.PCG64DXSM, np.random.Philox, np.random.SFC64)
 
@@ -27,12 +29,12 @@ def raw_uniform(generator: np.random.Generator) -> Callable[[], int]:
     return lambda: int(generator.random() * 2.0**53) << 11
 
 
-def threshold(probability: float) -> int:
-    """Return the integer that exactly those raw numbers are below which are below `probability`."""
-    return math.ceil(probability * 2.0**53) << 11
+def thresholds(probabilities: FloatArray) -> list[int]:
+    """Return the integers that exactly those raw numbers are below which are below these."""
+    return [math.ceil(probability * 2.0**53) << 11 for probability in probabilities.tolist()]
 
 
-def split(numbers: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+def split(numbers: FloatArray) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
     """Return numbers in [0, 1] as two integers each, because single precision is not exact.
 
     Random numbers are multiples of 2^-53; the thresholds that they are compared with are rounded

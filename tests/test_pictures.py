@@ -48,7 +48,8 @@ def test_the_script_makes_the_moving_picture_that_the_readme_shows(tmp_path: Pat
 
 def test_the_colours_of_the_moving_picture_are_those_of_the_rendering() -> None:
     image = pytest.importorskip("PIL.Image", reason="Pillow comes with the extra `agents`")
-    from nchain_env.rendering import INK, PAPER, TAKEN
+    from nchain_env.problems.chain_picture import TAKEN
+    from nchain_env.rendering.canvas import INK, PAPER
 
     with image.open(ROOT / "docs" / "_static" / "chain.gif") as shown:
         shown.seek(3)  # a slip

@@ -19,8 +19,8 @@ FOLDERS = [Path(package.__path__[0]) for package in (nchain_agents, nchain_env)]
 DOCUMENTED = {"_asdict", "_replace", "_exit"}
 # Gymnasium's TimeLimit has no public name for its limit and for the steps since the reset.
 NO_PUBLIC_NAME = {
-    "nchain_agents.model_env": {"_max_episode_steps", "_elapsed_steps"},
-    "nchain_agents.evaluation": {"_max_episode_steps"},
+    "nchain_agents.model_env": {"_elapsed_steps"},
+    "nchain_env.known_tables": {"_max_episode_steps"},
 }
 
 

@@ -11,10 +11,12 @@ if TYPE_CHECKING:
     from nchain_agents.presets import Preset
     from nchain_agents.study.environments import EnvChoice
 
-N = Annotated[int, typer.Option(help="Number of states, at least 1.")]
-Slip = Annotated[float, typer.Option(help="Probability that the opposite action is executed.")]
-Small = Annotated[float, typer.Option(help="Reward of going backward.")]
-Large = Annotated[float, typer.Option(help="Reward of going forward in the last state.")]
+N = Annotated[int | None, typer.Option(help="Number of states of the chain.")]
+Slip = Annotated[
+    float | None, typer.Option(help="Probability that the opposite action is executed.")
+]
+Small = Annotated[float | None, typer.Option(help="Reward of going backward.")]
+Large = Annotated[float | None, typer.Option(help="Reward of going forward in the last state.")]
 EnvOption = Annotated[
     str,
     typer.Option(

@@ -3,78 +3,192 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
-from nchain_agents.cli.options import Large, N, Slip, Small
+from nchain_agents.cli.options import EnvOption, Large, N, Slip, Small
+
+if TYPE_CHECKING:
+    from nchain_env import TabularMDP
+
+_CHAIN = "NChain-v0"
+_ACTION_NAMES = {_CHAIN: ("forward", "backward"), "RiverSwim-v0": ("left", "right")}
+# The largest number of states for which the diameter is computed, which takes seconds.
+_DIAMETER_STATES = 300
+# Tables of more states are shown by their ends, and those of more actions without their values.
+_SHOWN_STATES = 40
+_SHOWN_ACTIONS = 3
 
 
 def solve(
-    n: N = 5,
-    slip: Slip = 0.2,
-    small: Small = 2.0,
-    large: Large = 10.0,
+    env: EnvOption = _CHAIN,
+    n: N = None,
+    slip: Slip = None,
+    small: Small = None,
+    large: Large = None,
     gamma: Annotated[float, typer.Option(help="Discount factor, in [0, 1).")] = 0.95,
-    horizon: Annotated[int, typer.Option(help="Number of steps of an episode.")] = 1000,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    horizon: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of steps of an episode; by default the environment's time limit."
+        ),
+    ] = None,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json",
+            help="Print JSON, with all states: null for what is not computed, the string Infinity"
+            " for a diameter without a limit.",
+        ),
+    ] = False,
 ) -> None:
-    """Print the exact solution: Q*, the optimal policy and its return."""
+    """Print the exact solution of an environment that has a table of its outcomes.
+
+    For the discount factor: Q*, the optimal policy, and the gap to the second-best action. For
+    episodes: the optimal return. For the long run: the optimal reward per step (gain), the bias and
+    the diameter.
+    """
+    from nchain_agents.evaluation import max_episode_steps
+    from nchain_agents.study.environments import EnvChoice, environments, parsed, together
+    from nchain_env import TabularMDP
+    from nchain_env.checks import integer
+
+    if horizon is not None:
+        integer("horizon", horizon, 1)
+    chain = {"n": n, "slip": slip, "small": small, "large": large}
+    env_id, given = parsed(env)
+    parameters = {name: value for name, value in chain.items() if value is not None}
+    (choice,) = environments(env_id, together(given, parameters, {}), {})
+    made = choice.make()
+    mdp = TabularMDP.from_env(made)
+    if horizon is None:
+        horizon = max_episode_steps(made)
+    if horizon is None:
+        raise ValueError(f"horizon must be given for {choice.label}, which has no time limit")
+    if choice.id == _CHAIN:
+        parameters = {name: getattr(made.unwrapped, name) for name in chain}
+        choice = EnvChoice(_CHAIN, parameters)
+    made.close()
+    answer = {
+        "env": choice.label,
+        **choice.parameters,
+        "states": mdp.num_states,
+        "actions": mdp.num_actions,
+        **_answers(mdp, gamma, horizon),
+    }
+    if choice.id == _CHAIN:
+        answer["always_backward_return"] = _always_backward(mdp, horizon)
+    if as_json:
+        if answer["diameter"] == math.inf:
+            answer["diameter"] = "Infinity"
+        print(json.dumps(answer))
+    else:
+        _show(answer, _ACTION_NAMES.get(choice.id, tuple(map(str, range(mdp.num_actions)))))
+
+
+def _answers(mdp: TabularMDP, gamma: float, horizon: int) -> dict[str, Any]:
+    """Return all exact answers by name; None for those that are not found for so many states."""
     import numpy as np
 
-    from nchain_env import chain_mdp
-    from nchain_env.checks import integer
-    from nchain_env.planning import (
-        average_reward,
-        optimal_return,
-        policy_iteration,
-        policy_return,
-    )
+    from nchain_env import planning
 
-    integer("horizon", horizon, 1)
-    mdp = chain_mdp(n, slip, small, large)
-    policy, q = policy_iteration(mdp, gamma)
-    answer: dict[str, Any] = {
-        "n": n,
-        "slip": slip,
-        "small": small,
-        "large": large,
+    policy, q = planning.policy_iteration(mdp, gamma)
+    uniform = np.full(q.shape, 1 / mdp.num_actions)
+    bias = _if_found(lambda: planning.optimal_bias(mdp).tolist())
+    return {
         "gamma": gamma,
         "horizon": horizon,
         "q": q.tolist(),
+        "values": q.max(axis=1).tolist(),
+        "gaps": (q.max(axis=1, keepdims=True) - q).tolist(),
         "policy": policy.tolist(),
-        "optimal_return": optimal_return(mdp, horizon),
-        "policy_return": policy_return(mdp, policy, horizon),
-        "always_backward_return": policy_return(mdp, np.ones(n, dtype=np.int64), horizon),
-        "random_return": policy_return(mdp, np.full((n, 2), 0.5), horizon),
-        "average_reward": average_reward(mdp, policy),
+        "optimal_return": planning.optimal_return(mdp, horizon),
+        "policy_return": planning.policy_return(mdp, policy, horizon),
+        "random_return": planning.policy_return(mdp, uniform, horizon),
+        "average_reward": _if_found(lambda: planning.average_reward(mdp, policy)),
+        "optimal_gain": _if_found(lambda: planning.optimal_gain(mdp)),
+        "optimal_bias": bias,
+        "bias_span": None if bias is None else max(bias) - min(bias),
+        "diameter": _if_found(lambda: _diameter(mdp)),
     }
-    if as_json:
-        print(json.dumps(answer))
-        return
 
+
+def _if_found(answer: Callable[[], Any]) -> Any:
+    """Return an answer; None if there are too many states for it."""
+    try:
+        return answer()
+    except (ValueError, RuntimeError):
+        return None
+
+
+def _diameter(mdp: TabularMDP) -> float | None:
+    from nchain_env.planning import diameter
+
+    ends = bool((mdp.probability * mdp.terminated).any())
+    return diameter(mdp) if ends or mdp.num_states <= _DIAMETER_STATES else None
+
+
+def _always_backward(mdp: TabularMDP, horizon: int) -> float:
+    import numpy as np
+
+    from nchain_env.planning import policy_return
+    from nchain_env.problems.chain import BACKWARD
+
+    return policy_return(mdp, np.full(mdp.num_states, BACKWARD), horizon)
+
+
+def _show(answer: dict[str, Any], names: tuple[str, ...]) -> None:
+    """Print the answers as tables, of at most 80 columns for numbers of usual size."""
     from rich.table import Table
 
-    table = Table(title=f"NChain: n={n}, slip={slip:g}, small={small:g}, large={large:g}")
+    table = Table(title=answer["env"])
     table.add_column("state", justify="right")
-    table.add_column(f"Q*(forward)\ngamma={gamma:g}", justify="right")
-    table.add_column(f"Q*(backward)\ngamma={gamma:g}", justify="right")
-    table.add_column("optimal action")
-    # The middle states of a long chain are not shown.
-    shown = range(n) if n <= 40 else [*range(20), None, *range(n - 20, n)]
-    for s in shown:
-        if s is None:
-            table.add_row("...", "...", "...", "... (--json prints all)")
-        else:
-            forward, backward = (f"{value:.4f}" for value in q[s])
-            table.add_row(str(s), forward, backward, ("forward", "backward")[policy[s]])
+    many = len(names) > _SHOWN_ACTIONS
+    for heading in ["V*"] if many else [f"Q*({name})" for name in names]:
+        table.add_column(f"{heading}\ngamma={answer['gamma']:g}", justify="right")
+    table.add_column("optimal\naction")
+    table.add_column("gap", justify="right")
+    table.add_column("bias", justify="right")
+    states, ends = answer["states"], _SHOWN_STATES // 2
+    for s in range(states):
+        if states <= _SHOWN_STATES or s < ends or s >= states - ends:
+            best = answer["policy"][s]
+            others = [gap for a, gap in enumerate(answer["gaps"][s]) if a != best]
+            values = [answer["values"][s]] if many else answer["q"][s]
+            bias = None if answer["optimal_bias"] is None else answer["optimal_bias"][s]
+            gap = min(others, default=None)
+            table.add_row(str(s), *map(_text, values), names[best], _text(gap), _text(bias))
+        elif s == ends:
+            table.add_row(*["..."] * len(table.columns))
     console = Console()
     console.print(table)
+    if states > _SHOWN_STATES:
+        console.print(f" {states:,} states; --json prints all of them", highlight=False)
     facts = Table(box=None, show_header=False)
-    facts.add_row(f"optimal return of {horizon:,} steps", f"{answer['optimal_return']:.2f}")
-    facts.add_row("return of the policy above", f"{answer['policy_return']:.2f}")
-    for name in ("always_backward", "random"):
-        facts.add_row(f"return of {name.replace('_', ' ')}", f"{answer[name + '_return']:.2f}")
-    facts.add_row("reward per step of the policy above", f"{answer['average_reward']:.4f}")
+    for text, name in (
+        (f"optimal return of {answer['horizon']:,} steps", "optimal_return"),
+        ("return of the policy above", "policy_return"),
+        ("return of always backward", "always_backward_return"),
+        ("return of random", "random_return"),
+        ("reward per step of the policy above", "average_reward"),
+        ("optimal reward per step (gain)", "optimal_gain"),
+        ("span of the bias", "bias_span"),
+        ("diameter", "diameter"),
+    ):
+        if name in answer:
+            facts.add_row(text, _text(answer[name]))
     console.print(facts)
+
+
+def _text(number: float | None) -> str:
+    """Return a number with four decimals, and fewer if it is large; "-" for None."""
+    if number is None:
+        return "-"
+    if number == math.inf:
+        return "infinite"
+    size = abs(number)
+    return f"{number:.4f}" if size < 1e3 else f"{number:.2f}" if size < 1e9 else f"{number:.6g}"

@@ -15,7 +15,8 @@ from gymnasium.envs.functional_jax_env import FunctionalJaxEnv
 from nchain_agents.deep.encoding import Encoding
 from nchain_agents.deep.replay import LARGEST_REWARD
 from nchain_agents.deep.table_env import Transition
-from nchain_agents.model_env import EpisodeClock, NotKnown, as_written, inner_env, refuse_drawing
+from nchain_agents.model_env import EpisodeClock, refuse_drawing
+from nchain_env.known_tables import NotKnown, as_written, inner_env
 from nchain_env.mdp import FloatArray
 
 

@@ -16,7 +16,7 @@ from nchain_agents.report.svg import inline
 from nchain_agents.report.table import Table
 from nchain_agents.study.comparison import TELLING_SEEDS, Comparison, Results
 from nchain_agents.study.environments import EnvChoice
-from nchain_env.env import NChainEnv
+from nchain_env import NChainEnv
 from nchain_env.mdp import FloatArray
 from nchain_env.planning import policy_iteration
 

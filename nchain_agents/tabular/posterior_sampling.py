@@ -11,11 +11,11 @@ import numpy.typing as npt
 from nchain_agents.agent import Env, OnEpisode, Progress
 from nchain_agents.exploration import greedy
 from nchain_agents.interrupts import requested
-from nchain_agents.model_env import known_table
 from nchain_agents.storage import Saved
 from nchain_agents.tabular.loop import Settings, Transition
 from nchain_agents.tabular.table_agent import Compiled, TableAgent
 from nchain_env.checks import instance, integer, real
+from nchain_env.known_tables import known_table
 from nchain_env.mdp import BoolArray, FloatArray, IntArray, TabularMDP
 from nchain_env.planning import policy_iteration
 

@@ -21,7 +21,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from nchain_env import NChainEnv, NChainVectorEnv
+from nchain_env import NChainEnv, NChainVectorEnv, TabularEnv, TabularMDP, TabularVectorEnv
 
 pytest.importorskip("pytest_benchmark", reason="needs the extra nchain-env[bench]")
 pytestmark = pytest.mark.slow
@@ -106,6 +106,25 @@ def test_vector_steps_beside_sync_vector_env(benchmark: Any, table: Any, num_env
     )
 
 
+@pytest.mark.parametrize("num_envs", [64, 1024])
+@pytest.mark.parametrize("name", ["FrozenLake-v1", "CliffWalking-v1", "Taxi-v4"])
+def test_toy_text_beside_sync_vector_env(
+    benchmark: Any, table: Any, name: str, num_envs: int
+) -> None:
+    env = TabularVectorEnv.from_env(name, num_envs)
+    peer = gym.make_vec(name, num_envs=num_envs, vectorization_mode="sync")
+    env.reset(seed=0)
+    peer.reset(seed=0)
+    ours, theirs, ratio = side_by_side(benchmark, steps_of(env, num_envs), steps_of(peer, num_envs))
+    table.append(
+        (
+            f"vector step of {name}, {num_envs} envs, beside SyncVectorEnv",
+            f"{ratio:.0f}x ({ours * 1e6:.1f} us, {theirs * 1e6:.0f} us)",
+            ">= 100x" if num_envs == 1024 else "",
+        )
+    )
+
+
 @pytest.mark.parametrize("num_envs", SIZES)
 def test_vector_steps_beside_filling_an_array(benchmark: Any, table: Any, num_envs: int) -> None:
     env = ready(num_envs)
@@ -132,6 +151,20 @@ def test_scalar_steps_beside_frozen_lake(benchmark: Any, table: Any) -> None:
             "scalar step, unwrapped, beside FrozenLake-v1",
             f"{ratio:.1f}x ({ours * 1e9:.0f} ns, {theirs * 1e9:.0f} ns)",
             ">= 8.5x",
+        )
+    )
+
+
+def test_scalar_steps_of_a_table_of_three_outcomes(benchmark: Any, table: Any) -> None:
+    lake, chain = TabularEnv(TabularMDP.from_env(gym.make("FrozenLake-v1"))), NChainEnv()
+    lake.reset(seed=0)
+    chain.reset(seed=0)
+    ours, theirs, ratio = side_by_side(benchmark, (lake.step, 0), (chain.step, 0))
+    table.append(
+        (
+            "scalar step of FrozenLake's table, in steps of the chain",
+            f"{1 / ratio:.2f} ({ours * 1e9:.0f} ns, {theirs * 1e9:.0f} ns)",
+            "<= 1.5",
         )
     )
 

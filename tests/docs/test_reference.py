@@ -13,11 +13,6 @@ import nchain_env
 from nchain_env import planning
 
 DOCS = Path(__file__).parents[2] / "docs"
-PLANNING = [
-    name
-    for name, function in inspect.getmembers(planning, inspect.isfunction)
-    if function.__module__ == planning.__name__ and not name.startswith("_")
-]
 
 
 def documented() -> set[str]:
@@ -36,7 +31,7 @@ def documented() -> set[str]:
     ("module", "names"),
     [
         (nchain_env, nchain_env.__all__),
-        (planning, PLANNING),
+        (planning, planning.__all__),
         (nchain_agents, nchain_agents.__all__),
     ],
     ids=lambda value: getattr(value, "__name__", ""),

@@ -7,6 +7,7 @@ episode.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any
@@ -239,6 +240,70 @@ def limiting_gain(mdp: TabularMDP, policy: npt.NDArray[Any]) -> float:
         matrix = matrix @ matrix
         matrix /= matrix.sum(axis=1, keepdims=True)
     return float(np.append(mdp.initial, 0) @ matrix @ np.append(rewards, 0))
+
+
+def exact_limit(P: Rows) -> Rows:
+    """The limiting matrix P* of a Markov chain: its classes, their stationary distributions."""
+    S = range(len(P))
+    leads = [[i == j or P[i][j] > 0 for j in S] for i in S]
+    for k, i, j in itertools.product(S, S, S):
+        leads[i][j] = leads[i][j] or (leads[i][k] and leads[k][j])
+    recurrent = [all(leads[j][i] for j in S if leads[i][j]) for i in S]
+    transient = [i for i in S if not recurrent[i]]
+    limit = [[Fraction(0)] * len(P) for _ in S]
+    for first in {min(j for j in S if leads[i][j]) for i in S if recurrent[i]}:
+        members = [j for j in S if leads[first][j]]
+        rows = [[P[i][j] - (i == j) for i in members] for j in members]
+        rows[-1] = [Fraction(1)] * len(members)
+        stationary = exact_solve(rows, [Fraction(int(j == members[-1])) for j in members])
+        flow = [[(i == j) - P[i][j] for j in transient] for i in transient]
+        entering = [sum((P[i][j] for j in members), Fraction(0)) for i in transient]
+        reached = dict(zip(transient, exact_solve(flow, entering), strict=True))
+        for i in S:
+            weight = reached[i] if i in reached else Fraction(int(i in members))
+            for j, p in zip(members, stationary, strict=True):
+                limit[i][j] += weight * p
+    return limit
+
+
+def exact_gain_and_bias(
+    mdp: TabularMDP, policy: Sequence[int]
+) -> tuple[list[Fraction], list[Fraction]]:
+    """g = P* r and h = (I - P + P*)^-1 (I - P*) r; the end is a state more."""
+    chances, rewards = exact_model(mdp)
+    P, r = [], []
+    for s, a in enumerate(policy):
+        ends = sum((Fraction(p) for p, _, _, end in mdp.P[s][a] if end), Fraction(0))
+        total = sum(chances[s][a]) + ends  # 1, but for rounding
+        P.append([chance / total for chance in (*chances[s][a], ends)])
+        r.append(rewards[s][a])
+    n = len(P) + 1
+    P.append([Fraction(int(j == n - 1)) for j in range(n)])
+    r.append(Fraction(0))
+    limit = exact_limit(P)
+    gain = [sum((p * x for p, x in zip(row, r, strict=True)), Fraction(0)) for row in limit]
+    matrix = [[(i == j) - P[i][j] + limit[i][j] for j in range(n)] for i in range(n)]
+    bias = exact_solve(matrix, [x - g for x, g in zip(r, gain, strict=True)])
+    return gain[:-1], bias[:-1]
+
+
+def exact_times(mdp: TabularMDP, policy: Sequence[int], target: int) -> list[float]:
+    """The expected steps to `target` from every state; infinite where it may be missed."""
+    chances, _ = exact_model(mdp)
+    S = [s for s in range(mdp.num_states) if s != target]
+    P = {s: chances[s][a] for s, a in enumerate(policy) if s != target}
+    ends = {s: any(p and end for p, _, _, end in mdp.P[s][policy[s]]) for s in S}
+    may = {target}
+    for _ in S:
+        may |= {s for s in S if any(P[s][t] for t in may)}
+    misses = {s for s in S if ends[s] or s not in may}
+    for _ in S:
+        misses |= {s for s in S if any(P[s][t] for t in misses)}
+    sure = [s for s in S if s not in misses]
+    total = {s: sum(P[s]) for s in sure}  # 1, but for rounding
+    flow = [[(s == t) - P[s][t] / total[s] for t in sure] for s in sure]
+    times = dict(zip(sure, exact_solve(flow, [Fraction(1)] * len(sure)), strict=True))
+    return [float(times.get(s, 0 if s == target else math.inf)) for s in range(mdp.num_states)]
 
 
 def outcomes_of_an_episode(

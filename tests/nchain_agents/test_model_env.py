@@ -12,8 +12,9 @@ from gymnasium.envs.toy_text import CliffWalkingEnv, FrozenLakeEnv, TaxiEnv
 from gymnasium.wrappers import OrderEnforcing, RecordEpisodeStatistics, TimeLimit, TransformReward
 
 from nchain_agents import PosteriorSampling, QLearning
-from nchain_agents.model_env import ModelEnv, known_table
+from nchain_agents.model_env import ModelEnv
 from nchain_env import NChainEnv, TabularMDP, chain_mdp
+from nchain_env.known_tables import known_table
 from nchain_env.planning import policy_iteration
 
 pytest.importorskip("numba", reason="needs the agents extra")

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nchain_env import chain_mdp
-from nchain_env.chain import BACKWARD, FORWARD
+from nchain_env.problems.chain import BACKWARD, FORWARD
 
 SLIPS = st.floats(0, 1) | st.sampled_from([0.0, 1.0, 0.2, 0.5, 5e-324, np.nextafter(1, 0)])
 REWARDS = st.floats(-1e300, 1e300)

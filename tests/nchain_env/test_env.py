@@ -343,13 +343,15 @@ def test_what_is_drawn_is_what_happened(monkeypatch: pytest.MonkeyPatch) -> None
             env.step(action)  # type: ignore[arg-type]
             env.render()
     # every action slips: backward goes forward, and forward goes back for 2
+    game: dict[str, Any] = {"num_states": 3, "action_names": ("forward", "backward")}
+    step: dict[str, Any] = game | {"info": {"prob": 1.0, "slipped": True}}
     assert drawn == [
-        Snapshot(n=3, state=0, action=None, slipped=False, reward=0.0, steps=0, total=0.0),
-        Snapshot(n=3, state=1, action=BACKWARD, slipped=True, reward=0.0, steps=1, total=0.0),
-        Snapshot(n=3, state=0, action=FORWARD, slipped=True, reward=2.0, steps=2, total=2.0),
-        Snapshot(n=3, state=2, action=None, slipped=False, reward=0.0, steps=0, total=0.0),
-        Snapshot(n=3, state=2, action=BACKWARD, slipped=True, reward=10.0, steps=1, total=10.0),
-        Snapshot(n=3, state=0, action=FORWARD, slipped=True, reward=2.0, steps=2, total=12.0),
+        Snapshot(state=0, **game),
+        Snapshot(state=1, previous=0, action=BACKWARD, steps=1, **step),
+        Snapshot(state=0, previous=1, action=FORWARD, reward=2.0, steps=2, total=2.0, **step),
+        Snapshot(state=2, **game),
+        Snapshot(state=2, previous=2, action=BACKWARD, reward=10.0, steps=1, total=10.0, **step),
+        Snapshot(state=0, previous=2, action=FORWARD, reward=2.0, steps=2, total=12.0, **step),
     ]
 
 
@@ -363,10 +365,7 @@ def test_an_environment_may_be_closed_twice_and_drawn_again() -> None:
 
 def test_rendering_without_a_render_mode_warns() -> None:
     env = seeded()
-    advice = (
-        "WARN: render() does nothing without a render mode: "
-        'gym.make("NChain-v0", render_mode="rgb_array")'
-    )
+    advice = "WARN: render() does nothing without a render mode, such as render_mode='rgb_array'"
     with pytest.warns(UserWarning, match=re.escape(advice)):
         assert env.render() is None
     env.close()

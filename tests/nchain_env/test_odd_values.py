@@ -84,6 +84,11 @@ PLANS: list[tuple[Callable[..., Any], dict[str, Any]]] = [
     (planning.policy_return, {"policy": [0] * 5, "horizon": 10}),
     (planning.optimal_return, {"horizon": 10}),
     (planning.average_reward, {"policy": [0] * 5}),
+    (planning.bias, {"policy": [0] * 5}),
+    (planning.gaps, {"gamma": 0.9, "tolerance": 1e-9}),
+    (planning.optimal_gain, {}),
+    (planning.optimal_bias, {}),
+    (planning.diameter, {}),
 ]
 
 
@@ -147,6 +152,11 @@ def test_extreme_chains_have_finite_answers(n: int, slip: float) -> None:
                 gain = planning.average_reward(mdp, policy)
                 assert min(0, small, large) - 1e-9 <= gain * (1 - 1e-9)
                 assert gain * (1 - 1e-9) <= max(0, small, large) + 1e-9
+                check("mdp", mdp, planning.bias, mdp, policy)
+            best = planning.optimal_gain(mdp)
+            for action in (0, 1):
+                assert planning.average_reward(mdp, [action] * n) <= best + 1e-9 * abs(best)
+            check("mdp", mdp, planning.optimal_bias, mdp)
             assert math.isfinite(planning.policy_return(mdp, [0] * n, 20))
             assert math.isfinite(planning.optimal_return(mdp, 20))
             for gamma in (0.0, 5e-324, 0.9, 1 - 1e-9, 1 - 2**-53):

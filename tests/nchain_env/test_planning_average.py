@@ -21,8 +21,9 @@ from planning_oracles import (
     sparse_model,
 )
 
-from nchain_env import TabularMDP, chain_mdp, planning
+from nchain_env import TabularMDP, chain_mdp
 from nchain_env.planning import (
+    average,
     average_reward,
     policy_return,
 )
@@ -198,7 +199,7 @@ class TestAverageReward:
     def test_a_large_process_that_falls_apart_is_refused_with_what_is_known(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(planning, "GAIN_SWEEPS", 7)
+        monkeypatch.setattr(average, "GAIN_SWEEPS", 7)
         states = np.arange(1001)
         mdp = TabularMDP(
             states[:, None, None],

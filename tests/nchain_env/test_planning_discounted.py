@@ -33,11 +33,14 @@ from planning_oracles import (
     sparse_values,
 )
 
-from nchain_env import TabularMDP, chain_mdp, planning
+from nchain_env import TabularMDP, chain_mdp
 from nchain_env.bellman import backup, model_of, outcomes_of
 from nchain_env.planning import (
     average_reward,
+    bias,
+    discounted,
     evaluate_policy,
+    gaps,
     policy_iteration,
     policy_return,
     value_iteration,
@@ -224,7 +227,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
         calls.append(1)
         return backup(*args)
 
-    monkeypatch.setattr(planning, "backup", counting)
+    monkeypatch.setattr(discounted, "backup", counting)
 
     def since() -> int:
         number = len(calls)
@@ -336,7 +339,7 @@ class TestPolicyIteration:
         def misjudge(mdp: TabularMDP, policy: npt.NDArray[np.int64], gamma: float) -> Array:
             return np.array([1e6, 0.0]) if policy[0] == 1 else np.array([0.0, 1e6])
 
-        monkeypatch.setattr(planning, "evaluate_policy", misjudge)
+        monkeypatch.setattr(discounted, "evaluate_policy", misjudge)
         policy, q = policy_iteration(chain_mdp(2, slip=0.0), 0.9)
         assert policy.shape == (2,)
         assert q.shape == (2, 2)
@@ -423,6 +426,23 @@ class TestEvaluatePolicy:
         assert (v.shape, str(v.dtype), v.max(), v.min()) == ((1001,), "float64", 0, 0)
 
 
+class TestGaps:
+    @settings(max_examples=40)
+    @given(mdp=processes(3), gamma=GAMMAS)
+    def test_they_are_the_exact_ones_to_twice_the_tolerance(
+        self, mdp: TabularMDP, gamma: float
+    ) -> None:
+        exact = [[max(row) - q for q in row] for row in exact_q(mdp, gamma)]
+        found = gaps(mdp, gamma, 1e-6)
+        assert exact_error(found, exact) <= Fraction(2e-6)
+        assert (found.min(axis=1) == 0).all()
+
+    def test_on_the_default_chain_they_are_the_known_ones(self) -> None:
+        found = gaps(chain_mdp(), 0.95)
+        assert found[:, 0].tolist() == [0] * 5
+        assert found[0, 1] == pytest.approx(61.3795 - 60.5778, abs=1e-4)
+
+
 BAD_POLICIES = [
     ([0, 0, 0, 0], "int64 of shape (4,)"),
     ([0.0] * 5, "float64 of shape (5,)"),
@@ -439,6 +459,7 @@ CALLS: list[Callable[[Any], object]] = [
     lambda policy: evaluate_policy(chain_mdp(), policy, 0.9),
     lambda policy: policy_return(chain_mdp(), policy, 3),
     lambda policy: average_reward(chain_mdp(), policy),
+    lambda policy: bias(chain_mdp(), policy),
 ]
 
 

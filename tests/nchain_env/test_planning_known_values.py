@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,9 @@ from planning_oracles import (
 from nchain_env import TabularMDP, chain_mdp
 from nchain_env.planning import (
     average_reward,
+    diameter,
+    optimal_bias,
+    optimal_gain,
     optimal_return,
     policy_iteration,
     policy_return,
@@ -110,3 +114,10 @@ class TestToyText:
         # Without a limit of steps it is 14 / 17 on the 4x4 map, a figure of the literature.
         mdp = TabularMDP.from_env(FrozenLakeEnv())
         assert optimal_return(mdp, 10_000) == pytest.approx(14 / 17, abs=1e-9)
+        assert mdp.initial @ optimal_bias(mdp) == pytest.approx(14 / 17, abs=1e-12)
+
+    def test_the_best_return_across_the_cliff_without_a_limit_is_minus_13(self) -> None:
+        mdp = TabularMDP.from_env(CliffWalkingEnv())
+        assert mdp.initial @ optimal_bias(mdp) == -13
+        assert optimal_gain(mdp) == 0
+        assert diameter(mdp) == math.inf

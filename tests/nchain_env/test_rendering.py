@@ -13,29 +13,38 @@ import numpy.typing as npt
 import pytest
 from gymnasium.error import DependencyNotInstalled
 
-import nchain_env  # noqa: F401  (registers NChain-v0)
-from nchain_env import rendering
-from nchain_env.chain import BACKWARD, FORWARD
-from nchain_env.rendering import Renderer, Snapshot, visible_states
+from nchain_env import TabularEnv, TabularMDP, TabularVectorEnv
+from nchain_env.problems import chain_picture
+from nchain_env.problems.chain import BACKWARD, FORWARD
+from nchain_env.problems.chain_picture import CHAIN
+from nchain_env.rendering import TABLE, Renderer, Snapshot, canvas
+from nchain_env.rendering.text import visible_states
 
 Image = npt.NDArray[np.uint8]
 LENGTHS = [*range(1, 52), 1000, 10**6]
 
 
-def snapshot(n: int = 5, state: int = 0, action: int | None = None, **other: Any) -> Snapshot:
-    defaults = {"slipped": False, "reward": 0.0, "steps": 0, "total": 0.0}
-    return Snapshot(n, state, action, **(defaults | other))
+def snapshot(
+    n: int = 5, state: int = 0, action: int | None = None, slipped: bool = False, **other: Any
+) -> Snapshot:
+    # a step with a reward that ends in the last state began there
+    previous = state if state == n - 1 and (n == 1 or other.get("reward")) else state - 1
+    last: dict[str, Any] = {}
+    if action is not None:
+        last = {"previous": previous, "info": {"prob": 0.5, "slipped": slipped}}
+    names = ("forward", "backward")
+    return Snapshot(n, state, action=action, action_names=names, **(last | other))
 
 
 def text(*args: Any, **kwargs: Any) -> str:
-    drawn = Renderer("ansi", 4).draw(snapshot(*args, **kwargs))
+    drawn = Renderer(CHAIN, "ansi", 4).draw(snapshot(*args, **kwargs))
     assert isinstance(drawn, str)
     return drawn
 
 
 def image(*args: Any, **kwargs: Any) -> Image:
     pytest.importorskip("pygame", reason="pictures need the extra `render`")
-    drawn = Renderer("rgb_array", 4).draw(snapshot(*args, **kwargs))
+    drawn = Renderer(CHAIN, "rgb_array", 4).draw(snapshot(*args, **kwargs))
     assert isinstance(drawn, np.ndarray)
     return drawn
 
@@ -75,7 +84,7 @@ def headless(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 def test_a_slip_executes_the_opposite_of_the_chosen_action(
     action: int | None, slipped: bool, executed: int | None
 ) -> None:
-    assert snapshot(action=action, slipped=slipped).executed == executed
+    assert chain_picture.executed(snapshot(action=action, slipped=slipped)) == executed
 
 
 @pytest.mark.parametrize("slots", [9, 11])
@@ -175,7 +184,7 @@ def test_without_pygame_the_error_names_the_extra(
 ) -> None:
     monkeypatch.setitem(sys.modules, "pygame", None)
     with pytest.raises(DependencyNotInstalled, match=r'pip install "nchain-env\[render\]"'):
-        Renderer(render_mode, 4).draw(snapshot())
+        Renderer(CHAIN, render_mode, 4).draw(snapshot())
 
 
 # rgb_array
@@ -202,10 +211,10 @@ def test_only_the_old_and_the_new_state_change_when_the_agent_moves() -> None:
     columns = np.flatnonzero(differs(image(5, 1), image(5, 3)).any(axis=0))
     gap = int(np.argmax(np.diff(columns)))
     left, right = columns[: gap + 1], columns[gap + 1 :]
-    diameter = 2 * rendering.RADIUS
+    diameter = 2 * canvas.RADIUS
     assert diameter - 2 <= np.ptp(left) <= diameter + 2
     assert diameter - 2 <= np.ptp(right) <= diameter + 2
-    assert right.mean() - left.mean() == pytest.approx(2 * rendering.PITCH, abs=1)
+    assert right.mean() - left.mean() == pytest.approx(2 * chain_picture.PITCH, abs=1)
 
 
 @pytest.mark.parametrize("n", [3, 10, 11, 23, 50])
@@ -216,16 +225,16 @@ def test_every_state_has_its_own_place(n: int) -> None:
     for picture in pictures:
         rows, columns = np.nonzero(differs(picture, without_agent))
         middles.append(complex(columns.mean(), rows.mean()))
-        assert max(np.ptp(rows), np.ptp(columns)) <= 2 * rendering.RADIUS + 2
+        assert max(np.ptp(rows), np.ptp(columns)) <= 2 * canvas.RADIUS + 2
     for i, middle in enumerate(middles):
         for other in middles[:i]:
-            assert abs(middle - other) >= 2 * rendering.RADIUS + 20
+            assert abs(middle - other) >= 2 * canvas.RADIUS + 20
 
 
 def test_the_return_changes_nothing_but_the_panel() -> None:
     changed = differs(image(5, 2, FORWARD, total=1.0), image(5, 2, FORWARD, total=2.0))
     assert changed.any()
-    assert not changed[: -rendering.PANEL].any()
+    assert not changed[: -canvas.PANEL].any()
 
 
 @pytest.mark.parametrize("changed", [{"reward": 2.0}, {"steps": 7}, {"total": 2.0}])
@@ -240,7 +249,7 @@ def test_the_columns_of_the_panel_never_touch(n: int, action: int) -> None:
     picture = image(
         n, state, action, slipped=True, reward=-1e-7 / 3, total=-1e300 / 7, steps=10**12
     )
-    below_the_line = picture[-rendering.PANEL + 4 :]
+    below_the_line = picture[-canvas.PANEL + 4 :]
     inked = np.flatnonzero(differs(below_the_line, below_the_line[:1, :1]).any(axis=0))
     assert (np.diff(inked) > 10).sum() == 4
 
@@ -249,8 +258,8 @@ def test_the_chain_shows_the_executed_action_and_the_panel_the_chosen_one() -> N
     meant = image(5, 0, BACKWARD, reward=2.0)
     slipped = image(5, 0, FORWARD, slipped=True, reward=2.0)
     changed = differs(meant, slipped)
-    assert not changed[: -rendering.PANEL].any()
-    assert changed[-rendering.PANEL :].any()
+    assert not changed[: -canvas.PANEL].any()
+    assert changed[-canvas.PANEL :].any()
 
 
 @pytest.mark.parametrize(
@@ -268,31 +277,31 @@ def test_each_action_has_its_colour(
 ) -> None:
     picture = image(5, state, action, slipped=slipped)
     for part, expected in (
-        (picture[: -rendering.PANEL], in_chain),
-        (picture[-rendering.PANEL :], in_panel),
+        (picture[: -canvas.PANEL], in_chain),
+        (picture[-canvas.PANEL :], in_panel),
     ):
-        assert {a for a, colour in rendering.TAKEN.items() if shows(part, colour)} == expected
+        assert {a for a, colour in chain_picture.TAKEN.items() if shows(part, colour)} == expected
 
 
 @pytest.mark.parametrize("slipped", [False, True])
 def test_a_slip_is_marked_beside_the_captions(slipped: bool) -> None:
     picture = image(5, 0, FORWARD if slipped else BACKWARD, slipped=slipped)
-    captions = picture[-rendering.PANEL + 10 : -rendering.PANEL + 42]
-    assert shows(captions, rendering.INK) == slipped
+    captions = picture[-canvas.PANEL + 10 : -canvas.PANEL + 42]
+    assert shows(captions, canvas.INK) == slipped
 
 
 def test_staying_at_the_last_state_is_told_from_arriving_there() -> None:
-    arrived = image(5, 4, FORWARD, reward=0.0)[: -rendering.PANEL]
-    stayed = image(5, 4, FORWARD, reward=10.0)[: -rendering.PANEL]
-    reset = image(5, 4)[: -rendering.PANEL]
+    arrived = image(5, 4, FORWARD, reward=0.0)[: -canvas.PANEL]
+    stayed = image(5, 4, FORWARD, reward=10.0)[: -canvas.PANEL]
+    reset = image(5, 4)[: -canvas.PANEL]
     arrow, loop = (np.flatnonzero(differs(p, reset).any(axis=0)) for p in (arrived, stayed))
-    assert arrow.max() < loop.min() - rendering.RADIUS
+    assert arrow.max() < loop.min() - canvas.RADIUS
 
 
 def test_pictures_need_no_display_and_survive_pygame_quit() -> None:
     pygame = pytest.importorskip("pygame", reason="pictures need the extra `render`")
     pygame.quit()
-    renderer = Renderer("rgb_array", 4)
+    renderer = Renderer(CHAIN, "rgb_array", 4)
     before = renderer.draw(snapshot())
     assert not pygame.display.get_init()
     pygame.quit()
@@ -366,7 +375,7 @@ def window(pygame: Any) -> Image:
 
 
 def test_the_window_shows_the_picture_until_it_is_closed(headless: Any) -> None:
-    renderer = Renderer("human", 1000)
+    renderer = Renderer(CHAIN, "human", 1000)
     assert renderer.draw(snapshot(5, 2, FORWARD)) is None
     np.testing.assert_array_equal(window(headless), image(5, 2, FORWARD))
     renderer.draw(snapshot(5, 3, FORWARD))
@@ -377,7 +386,7 @@ def test_the_window_shows_the_picture_until_it_is_closed(headless: Any) -> None:
 
 
 def test_several_envs_take_turns_in_the_window(headless: Any) -> None:
-    one, other = Renderer("human", 1000), Renderer("human", 1000)
+    one, other = Renderer(CHAIN, "human", 1000), Renderer(CHAIN, "human", 1000)
     one.draw(snapshot(5, 2))
     other.draw(snapshot(50, 7))
     np.testing.assert_array_equal(window(headless), image(50, 7))
@@ -390,7 +399,7 @@ def test_several_envs_take_turns_in_the_window(headless: Any) -> None:
 
 
 def test_closing_leaves_a_window_alone_that_somebody_else_opened_later(headless: Any) -> None:
-    renderer = Renderer("human", 1000)
+    renderer = Renderer(CHAIN, "human", 1000)
     renderer.draw(snapshot())
     headless.quit()
     headless.display.init()
@@ -400,7 +409,7 @@ def test_closing_leaves_a_window_alone_that_somebody_else_opened_later(headless:
 
 
 def test_the_window_keeps_to_its_frame_rate_and_leaves_events_to_the_user(headless: Any) -> None:
-    renderer = Renderer("human", 20)
+    renderer = Renderer(CHAIN, "human", 20)
     renderer.draw(snapshot(1))
     headless.event.post(headless.event.Event(headless.QUIT))
     start = time.perf_counter()
@@ -422,3 +431,57 @@ def test_a_human_env_draws_at_every_reset_and_step(
     np.testing.assert_array_equal(window(headless), image(5, 1, FORWARD, steps=1))
     env.close()
     assert not headless.display.get_init()
+
+
+# Any outcome table
+
+
+def lake(render_mode: str, name: str = "FrozenLake-v1", **kwargs: Any) -> TabularEnv:
+    env = TabularEnv(TabularMDP.from_env(gym.make(name, **kwargs)), render_mode)
+    env.reset(seed=0)
+    return env
+
+
+def test_a_table_as_text() -> None:
+    env = lake("ansi", is_slippery=False)
+    assert env.render() == "[0] 1 2 3 4 5 6 7 8 ... 15\nstep 0, return 0"
+    env.step(2)
+    assert env.render() == (
+        "0 [1] 2 3 4 5 6 7 8 ... 15\nstep 1: action 2, state 0 to 1, reward 0, return 0"
+    )
+    env.step(1)
+    assert env.render() == (
+        "0 1 2 3 4 [5] 6 7 8 ... 15\nstep 2: action 1, state 1 to 5, reward 0, return 0, terminated"
+    )
+
+
+@pytest.mark.parametrize("num_states", [1, 2, 10, 11, 48, 100, 101, 2500, 10_001])
+def test_a_table_as_a_picture_shows_the_last_transition(num_states: int) -> None:
+    pytest.importorskip("pygame", reason="pictures need the extra `render`")
+    renderer = Renderer(TABLE, "rgb_array", 4)
+    last = num_states - 1
+    names = ("left", "right")
+    pictures = [
+        renderer.draw(Snapshot(num_states, state, previous, action, action_names=names))
+        for state in (0, last)
+        for previous, action in ((None, None), (0, 1), (last, 1))
+    ]
+    shapes = {picture.shape for picture in pictures if isinstance(picture, np.ndarray)}
+    assert len(shapes) == 1
+    height, width, _ = shapes.pop()
+    assert height % 2 == 0
+    assert width % 2 == 0
+    for picture, arrow in zip(pictures, [False, True, True] * 2, strict=True):
+        assert isinstance(picture, np.ndarray)
+        drawn = num_states <= 100
+        assert shows(picture, canvas.BLUE) == (arrow and drawn)
+
+
+def test_every_environment_of_a_table_in_a_picture_of_its_own() -> None:
+    env = TabularVectorEnv.from_env("FrozenLake-v1", 2, render_mode="ansi", is_slippery=False)
+    env.reset(seed=0)
+    env.step([2, 1])
+    assert env.render() == (
+        "0 [1] 2 3 4 5 6 7 8 ... 15\nstep 1: action 2, state 0 to 1, reward 0, return 0",
+        "0 1 2 3 [4] 5 6 7 8 ... 15\nstep 1: action 1, state 0 to 4, reward 0, return 0",
+    )

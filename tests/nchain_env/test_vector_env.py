@@ -326,7 +326,7 @@ def test_nothing_handed_out_is_used_or_changed_later(mode: AutoresetMode, spoil:
         result, other = call(env), call(spoiled)
         assert_same(other, result)
         kept.append((result, copy.deepcopy(result)))
-        found = arrays_in(other)
+        found = [array for array in arrays_in(other) if array.flags.writeable]
         assert not any(np.shares_memory(a, b) for a, b in itertools.combinations(found, 2))
         for array in found:
             array[...] = spoil
@@ -594,10 +594,7 @@ def test_pictures_can_be_recorded_and_a_drawn_environment_copied(tmp_path: Path)
 def test_rendering_without_a_render_mode_warns() -> None:
     env = NChainVectorEnv(2)
     env.reset(seed=0)
-    advice = (
-        "WARN: render() does nothing without a render mode: "
-        'gym.make_vec("NChain-v0", render_mode="rgb_array")'
-    )
+    advice = "WARN: render() does nothing without a render mode, such as render_mode='rgb_array'"
     with pytest.warns(UserWarning, match=re.escape(advice)):
         assert env.render() is None
     env.close()
@@ -614,9 +611,11 @@ def test_what_is_drawn_is_what_happened(monkeypatch: pytest.MonkeyPatch) -> None
     env.reset(options={"reset_mask": np.array([False, True])})
     env.render()
     # every action slips: backward goes forward, and forward goes back for 2
-    fresh = Snapshot(n=3, state=0, action=None, slipped=False, reward=0.0, steps=0, total=0.0)
-    ahead = Snapshot(n=3, state=1, action=1, slipped=True, reward=0.0, steps=1, total=0.0)
-    back = Snapshot(n=3, state=0, action=0, slipped=True, reward=2.0, steps=1, total=2.0)
+    game: dict[str, Any] = {"num_states": 3, "action_names": ("forward", "backward")}
+    step: dict[str, Any] = game | {"previous": 0, "info": {"prob": 1.0, "slipped": True}}
+    fresh = Snapshot(state=0, **game)
+    ahead = Snapshot(state=1, action=1, steps=1, **step)
+    back = Snapshot(state=0, action=0, reward=2.0, steps=1, total=2.0, **step)
     assert drawn == [fresh, fresh, ahead, back, ahead, fresh]
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import pytest
 
 from nchain_agents import cli
@@ -42,6 +43,74 @@ def test_solve_gives_json_for_any_chain(monkeypatch: pytest.MonkeyPatch, capsys:
     assert answer["average_reward"] == pytest.approx(3)
 
 
+def test_solve_gives_all_answers_of_any_table(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    assert nchain(monkeypatch, "solve", "--env", "FrozenLake-v1 map_name=8x8", "--json") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["env"] == "FrozenLake-v1 map_name=8x8"
+    assert (answer["states"], answer["actions"], answer["horizon"]) == (64, 4, 100)
+    for name in ("policy", "values", "optimal_bias"):
+        assert len(answer[name]) == 64
+    for name in ("q", "gaps"):
+        assert [len(row) for row in answer[name]] == [4] * 64
+    # The goal is reached for certain, if there is no hurry.
+    assert answer["optimal_bias"][0] == pytest.approx(1)
+    assert answer["optimal_gain"] == 0
+    assert answer["diameter"] == "Infinity"
+
+
+def test_solve_shows_the_long_run_of_the_chain(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    assert nchain(monkeypatch, "solve", "--json") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert [answer[name] for name in ("n", "slip", "small", "large")] == [5, 0.2, 2, 10]
+    assert answer["optimal_gain"] == pytest.approx(3.6768)
+    assert answer["optimal_bias"][0] == pytest.approx(-13.1072)
+    assert answer["bias_span"] == pytest.approx(23.616)
+    assert answer["diameter"] == pytest.approx((0.8**-4 - 1) / 0.2)
+    assert answer["gaps"][0] == [0, pytest.approx(61.3795 - 60.5778, abs=1e-4)]
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("--env", "Taxi-v4"), ("--env", "CliffWalking-v1"), ("--n", "40")]
+)
+def test_what_solve_prints_fits_into_80_columns(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture, arguments: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert nchain(monkeypatch, "solve", *arguments) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(len(line.rstrip()) for line in lines) <= 80
+    assert len(lines) < 60
+
+
+def test_a_table_too_large_for_the_bias_is_solved_without_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    assert nchain(monkeypatch, "solve", "--n", "3001", "--horizon", "10", "--json") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["optimal_gain"] == pytest.approx(1.6)
+    assert [answer[name] for name in ("optimal_bias", "bias_span", "diameter")] == [None] * 3
+
+
+def test_solve_needs_a_horizon_where_episodes_have_no_limit(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    gym.register("NoLimit-v0", "nchain_env:NChainEnv")
+    try:
+        assert nchain(monkeypatch, "solve", "--env", "NoLimit-v0 n=3") == 2
+        error = capsys.readouterr().err
+        assert (
+            error == "nchain: horizon must be given for NoLimit-v0 n=3, which has no time limit\n"
+        )
+        assert nchain(monkeypatch, "solve", "--env", "NoLimit-v0 n=3", "--horizon", "9") == 0
+        assert "optimal return of 9 steps" in capsys.readouterr().out
+    finally:
+        del gym.registry["NoLimit-v0"]
+
+
 def test_a_long_chain_is_shown_by_its_ends(
     monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
@@ -60,6 +129,9 @@ def test_a_long_chain_is_shown_by_its_ends(
         (("solve", "--slip", "nan"), "slip must be a number in [0, 1], got nan"),
         (("solve", "--large", "inf"), "large must be a number in [-1e+300, 1e+300], got inf"),
         (("solve", "--gamma", "1"), "gamma must be a number in [0, 1), got 1.0"),
+        (("solve", "--env", "NChain-v0 n=5", "--n", "8"), "n must be given once, got n=5 and n=8"),
+        (("solve", "--env", "CartPole-v1"), "env must have a model, toy-text's `P` and"),
+        (("solve", "--env", "FrozenLake-v1", "--n", "3"), "FrozenLake-v1 has no parameter 'n'"),
         (("solve", "--horizon", "0"), "horizon must be an integer of at least 1, got 0"),
         (("compare", "--agents", "q-lerning"), "did you mean q-learning"),
         (("compare", "--seeds", "0"), "seeds must be an integer of at least 1, got 0"),
