@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
@@ -25,6 +26,10 @@ def jit(function: Callable[..., Any]) -> Callable[..., Any]:
     options = one_thread if jax.default_backend() == "cpu" else None
     compiled: Callable[..., Any] = jax.jit(function, compiler_options=options)
     return compiled
+
+
+# a few numbers that are handed over again and again
+_on_device = lru_cache(maxsize=16)(jnp.float32)
 
 
 class State(NamedTuple):
@@ -156,7 +161,7 @@ class Learner(BaseLearner):
         """Learn from batches, and return the new values of observations."""
         self._packed = self._packed or self._pack(self.state)
         self._packed, values, self.last_loss = self._learn(
-            self._packed, batches, rows, np.float32(tau)
+            self._packed, batches, rows, _on_device(tau)
         )
         return np.asarray(values)
 
