@@ -46,8 +46,9 @@ napoleon_use_ivar = True
 napoleon_use_rtype = False
 # Types that are shown by their alias, not as the union that it stands for.
 _arrays = ["BoolArray", "FloatArray", "IntArray", "Strata", "npt.ArrayLike"]
-_others = ["Callback", "Compiled", "Env", "EpsilonLike", "InitialQ", "Model", "TransitionDict"]
-autodoc_type_aliases = {name: name for name in _arrays + _others}
+_envs = ["Env", "EnvLike"]
+_others = ["Callback", "Compiled", "EpsilonLike", "InitialQ", "Model", "TransitionDict"]
+autodoc_type_aliases = {name: name for name in _arrays + _envs + _others}
 nitpicky = True
 # Types of other packages, whose links need the network, and types without a page of their own.
 nitpick_ignore_regex = [

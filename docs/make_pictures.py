@@ -19,6 +19,12 @@ PICTURES = Path(__file__).parent / "pictures"
 STEPS, SEEDS = 20_000, 5
 # Colours that are visible on white and on the background of the dark theme.
 INK, CURVE = "#808080", "#2f8fd0"
+# An environment, a seed and the actions that are taken before it is drawn
+ENVIRONMENTS = {
+    "nchain": ("NChain-v0", 6, [0] * 5),  # the first seed without a slip in these steps
+    "river-swim": ("RiverSwim-v0", 1, [1] * 6),
+    "deep-sea": ("DeepSea-v0", 0, [1, 1, 0, 1, 1]),
+}
 
 
 def draw_curves(comparison: Comparison, results: Results, optimal: float, random: float) -> Figure:
@@ -58,12 +64,12 @@ def draw_curves(comparison: Comparison, results: Results, optimal: float, random
     return figure
 
 
-def draw_chain() -> Figure:
-    """Draw the environment as `render` shows it, in the last state of the chain."""
-    env = gym.make("NChain-v0", render_mode="rgb_array")
-    env.reset(seed=6)  # the first seed without a slip in these steps
-    for _ in range(5):
-        env.step(0)
+def draw_environment(env_id: str, seed: int, actions: list[int]) -> Figure:
+    """Draw an environment as `render` shows it after some actions."""
+    env = gym.make(env_id, render_mode="rgb_array")
+    env.reset(seed=seed)
+    for action in actions:
+        env.step(action)
     frame = np.asarray(env.render())
     env.close()
     height, width = frame.shape[:2]
@@ -76,7 +82,9 @@ def main() -> None:
     """Draw all pictures."""
     mpl.rcParams.update({"svg.hashsalt": "nchain", "svg.fonttype": "none"})
     PICTURES.mkdir(exist_ok=True)
-    draw_chain().savefig(PICTURES / "nchain.png", dpi=100, metadata={"Software": None})
+    for name, shown in ENVIRONMENTS.items():
+        picture = PICTURES / f"{name}.png"
+        draw_environment(*shown).savefig(picture, dpi=100, metadata={"Software": None})
     comparison = compare(steps=STEPS, seeds=SEEDS, progress_bar=True)
     (env,) = comparison.study.envs
     measure = comparison.evaluators[env.label]

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nchain_agents import storage
-from nchain_agents.env_argument import environment
+from nchain_agents.env_argument import Env, EnvLike, environment
 from nchain_agents.interrupts import answer, held
 from nchain_agents.model_env import ModelEnv, model_env
 from nchain_agents.progress import training_progress
@@ -22,7 +22,6 @@ from nchain_agents.public_names import MODULES, public
 from nchain_env.checks import integer, real, whole_steps
 from nchain_env.mdp import FloatArray
 
-Env = gym.Env[Any, Any]
 Callback = Callable[["Agent"], bool | None]
 OnEpisode = Callable[[], bool] | None  # called at the end of an episode; False stops the training
 Progress = Callable[[], None]
@@ -35,7 +34,8 @@ class Agent(ABC):
     """A learner; each call of `learn` continues where the last one ended.
 
     Args:
-        env: An environment, or the id of one.
+        env: An environment, or what one is made from: an id with parameters as `NChain-v0 n=8`, an
+            EnvSpec, a function, or a TabularMDP.
         gamma: The discount factor, in [0, 1].
         seed: The seed of the agent and of its environment, whose generators are separate.
 
@@ -46,7 +46,7 @@ class Agent(ABC):
     # The hyperparameters, which are attributes and arguments of the constructor by the same name.
     parameters: ClassVar[tuple[str, ...]] = ("gamma",)
 
-    def __init__(self, env: Env | str, *, gamma: float = 0.95, seed: int | None = None) -> None:
+    def __init__(self, env: EnvLike, *, gamma: float = 0.95, seed: int | None = None) -> None:
         self._env: Env = environment(env)
         self.gamma = real("gamma", gamma, 0, 1)
         if seed is not None:
@@ -72,7 +72,7 @@ class Agent(ABC):
         return self._env
 
     @env.setter
-    def env(self, env: Env | str) -> None:
+    def env(self, env: EnvLike) -> None:
         self._set_env(environment(env))
 
     def _set_env(self, env: Env) -> None:
@@ -263,7 +263,7 @@ class Agent(ABC):
         }
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], env: Env | str | None = None) -> Self:
+    def load(cls, path: str | os.PathLike[str], env: EnvLike | None = None) -> Self:
         """Read an agent from a file.
 
         A file is not trusted: it contains numbers, which are checked, and runs no code. It names an
@@ -283,7 +283,7 @@ class Agent(ABC):
         return cls._loaded(storage.read(path), env)
 
     @classmethod
-    def _loaded(cls, saved: storage.Saved, env: Env | str | None) -> Self:
+    def _loaded(cls, saved: storage.Saved, env: EnvLike | None) -> Self:
         with saved.named_in_errors():
             kind = saved.field("class", str)
             if kind != cls.__name__:
@@ -348,7 +348,7 @@ def _interval(callback: Any) -> int | None:
     return None if n_steps is None else whole_steps("n_steps of callback", n_steps)
 
 
-def load(path: str | os.PathLike[str], env: Env | str | None = None) -> Agent:
+def load(path: str | os.PathLike[str], env: EnvLike | None = None) -> Agent:
     """Read a saved agent, whatever its class; `Agent.load` says what is trusted.
 
     Args:

@@ -7,6 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from nchain_agents.env_argument import EnvLike
 from nchain_agents.presets import Preset
 from nchain_agents.report import outputs
 from nchain_agents.study import study_file
@@ -19,7 +20,7 @@ from nchain_env.checks import instance
 
 def compare(
     agents: str | Iterable[str | type | Preset] | None = None,
-    env: str = "NChain-v0",
+    env: EnvLike = "NChain-v0",
     *,
     parameters: Mapping[str, Any] | None = None,
     sweep: Mapping[str, Sequence[Any]] | None = None,
@@ -42,7 +43,8 @@ def compare(
             extras are installed.
         env: The environment, as `gym.make` takes it, with parameters if any: `NChain-v0 n=8`, or
             `my_module:MyEnv-v0`. One that this program registered needs no module: each process
-            gets what was registered.
+            gets what was registered. Also an EnvSpec, a function that makes the environment, or a
+            TabularMDP, whose time limit is given by the parameter `max_episode_steps`.
         parameters: More of its keyword arguments.
         sweep: Keyword arguments of several values each: every combination is an environment.
         seeds: How many seeds each agent learns with in each environment.

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.wrappers import TimeLimit
 
-from nchain_agents.env_argument import environment
+from nchain_agents.env_argument import EnvLike, environment
 from nchain_agents.model_check import check_model
 from nchain_agents.prediction import Model, greedy_policy, player, returns_on_table
 from nchain_agents.presets import tuned_max_episode_steps
@@ -210,7 +210,7 @@ def scaled(evaluator: Evaluator, expected_return: float) -> float:
     return 100 * (expected_return - evaluator.random) / span
 
 
-def score(model: Model, env: gym.Env[Any, Any] | str, episodes: int = 100) -> float:
+def score(model: Model, env: EnvLike, episodes: int = 100) -> float:
     """Return how good a model's deterministic policy is: 100 = optimal, 0 = uniformly random.
 
     score = 100 (R - R_random) / (R_optimal - R_random), each R the expected undiscounted return of
@@ -225,7 +225,8 @@ def score(model: Model, env: gym.Env[Any, Any] | str, episodes: int = 100) -> fl
 
     Args:
         model: Anything with stable-baselines3's `predict`, for a batch of observations or for one.
-        env: An environment, or the id of one.
+        env: An environment, its id with parameters as `NChain-v0 n=8`, its EnvSpec, a function that
+            makes it, or a TabularMDP.
         episodes: How many episodes are played.
 
     Returns:

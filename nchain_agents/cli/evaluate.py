@@ -15,7 +15,7 @@ from rich.console import Console
 from nchain_agents.cli.options import one_agent
 
 if TYPE_CHECKING:
-    from nchain_agents.agent import Env
+    from nchain_agents.env_argument import Env
     from nchain_agents.study.environments import EnvChoice
 
 
@@ -50,12 +50,12 @@ def evaluate(
         how_found,
         scaled,
     )
-    from nchain_agents.study.environments import environments, label, parsed
+    from nchain_agents.study.environments import environments, label
     from nchain_env.checks import integer
 
     if episodes is not None:
         integer("episodes", episodes, 2)
-    choice = None if env is None else environments(*parsed(env), {})[0]
+    choice = None if env is None else environments(env, {}, {})[0]
     rows: list[dict[str, Any]] = []
     for path in file:
         model, played = _own(path, choice) if agent is None else _of(agent, path, choice)

@@ -52,7 +52,7 @@ def key_values(option: str, given: Iterable[str]) -> dict[str, list[Any]]:
     Raises:
         ValueError: A text has another form, or a name occurs twice.
     """
-    from nchain_agents.study.environments import from_text
+    from nchain_agents.env_argument import from_text
 
     found: dict[str, list[Any]] = {}
     for text in (part for texts in given for part in texts.split()):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _CHAIN = "NChain-v0"
 _ACTION_NAMES = {_CHAIN: ("forward", "backward"), "RiverSwim-v0": ("left", "right")}
 # The largest number of states for which the diameter is computed, which takes seconds.
-_DIAMETER_STATES = 300
+_DIAMETER_STATES = 200
 # Tables of more states are shown by their ends, and those of more actions without their values.
 _SHOWN_STATES = 40
 _SHOWN_ACTIONS = 3
@@ -53,16 +53,15 @@ def solve(
     the diameter.
     """
     from nchain_agents.evaluation import max_episode_steps
-    from nchain_agents.study.environments import EnvChoice, environments, parsed, together
+    from nchain_agents.study.environments import EnvChoice, environments
     from nchain_env import TabularMDP
     from nchain_env.checks import integer
 
     if horizon is not None:
         integer("horizon", horizon, 1)
     chain = {"n": n, "slip": slip, "small": small, "large": large}
-    env_id, given = parsed(env)
     parameters = {name: value for name, value in chain.items() if value is not None}
-    (choice,) = environments(env_id, together(given, parameters, {}), {})
+    (choice,) = environments(env, parameters, {})
     made = choice.make()
     mdp = TabularMDP.from_env(made)
     if horizon is None:

@@ -54,9 +54,9 @@ def train(
     from nchain_agents.extras import needed_for
     from nchain_agents.files import whole_file
     from nchain_agents.quiet import import_quietly
-    from nchain_agents.study.environments import environments, parsed
+    from nchain_agents.study.environments import environments
 
-    (choice,) = environments(*parsed(env), {})
+    (choice,) = environments(env, {}, {})
     preset = one_agent(agent, choice)
     kind = preset.load()
     if "nchain_agents.deep.keras_dqn" in sys.modules:  # KerasDQN or a subclass

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.vector import VectorEnv
 
-from nchain_agents.agent import Agent, Env, OnEpisode, Progress
+from nchain_agents.agent import Agent, OnEpisode, Progress
 from nchain_agents.deep.backend import backend
 from nchain_agents.deep.env_adapter import SingleEnv, adapted
 from nchain_agents.deep.hyperparameters import (
@@ -26,6 +26,7 @@ from nchain_agents.deep.hyperparameters import (
 from nchain_agents.deep.replay import Replay
 from nchain_agents.deep.stepped import epsilon_greedy, learn_stepped
 from nchain_agents.deep.training_state import TrainingState
+from nchain_agents.env_argument import Env, EnvLike
 from nchain_agents.storage import Saved
 from nchain_env.mdp import FloatArray
 
@@ -53,8 +54,8 @@ class KerasDQN(Agent, _Attributes):
     "mse" and a max_grad_norm that is never reached, it is the online rule of the NChain tutorial.
 
     Args:
-        env: An environment with discrete actions, the id of one, or a vector environment in any
-            autoreset mode; the steps of all its environments are counted.
+        env: An environment with discrete actions, what `Agent` takes for one, or a vector
+            environment in any autoreset mode; the steps of all its environments are counted.
         **hyperparameters
         model: A Keras model to learn with, in place of the one that net_arch and activation
             describe. It must give one value an action.
@@ -77,7 +78,7 @@ class KerasDQN(Agent, _Attributes):
 
     def __init__(
         self,
-        env: Env | str | VectorEnv[Any, Any, Any],
+        env: EnvLike | VectorEnv[Any, Any, Any],
         *,
         model: Any = None,
         optimizer: Any = None,

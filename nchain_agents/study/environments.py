@@ -15,7 +15,7 @@ from typing import Any
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 
-import nchain_env  # noqa: F401  (registers NChain-v0)
+from nchain_agents.env_argument import as_spec, parsed
 from nchain_agents.presets import tuned_max_episode_steps
 
 # Packages whose environments are registered in every process that imports this module.
@@ -59,24 +59,6 @@ class EnvChoice:
         return None if callable(entry) else self.id
 
 
-def parsed(label: str) -> tuple[str, dict[str, Any]]:
-    """Return the id and the parameters of a label.
-
-    Values are numbers, true, false or null as JSON has them; all else is text.
-
-    Raises:
-        ValueError: It is not like `NChain-v0 n=8 slip=0`.
-    """
-    env_id, *given = label.split() or [""]
-    found: dict[str, Any] = {}
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not name or not equals or name in found:
-            raise ValueError(f"env must be like 'NChain-v0 n=8 slip=0', got {label!r}")
-        found[name] = from_text(value)
-    return env_id, found
-
-
 def together(
     given: Mapping[str, Any], more: Mapping[str, Any], sweep: Mapping[str, Sequence[Any]]
 ) -> dict[str, Any]:
@@ -100,14 +82,6 @@ def together(
     return found
 
 
-def from_text(value: str) -> Any:
-    """Return the value of a text as JSON, or the text itself where it is not JSON."""
-    try:
-        return json.loads(value)
-    except ValueError:
-        return value
-
-
 def label(env: gym.Env[Any, Any]) -> str:
     """Return the label of an environment that `gym.make` made."""
     assert env.spec is not None
@@ -129,21 +103,24 @@ def _as_text(value: Any) -> str:
 
 
 def environments(
-    env_id: str,
+    env: Any,
     parameters: Mapping[str, Any],
     sweep: Mapping[str, Sequence[Any]],
 ) -> tuple[EnvChoice, ...]:
     """Return an environment with every combination of the swept parameters.
 
     Args:
-        env_id: What `gym.make` takes: an id, or `module:Id` for one that a module registers.
-        parameters: Its keyword arguments that stay the same.
+        env: A label, whose id may be `module:Id`; or what `as_spec` takes.
+        parameters: Its keyword arguments that stay the same, besides those of the label.
         sweep: The values of those that do not, by name.
 
     Raises:
         ValueError: There is no such environment, or it does not take these parameters.
     """
-    spec, module = registered(env_id)
+    if isinstance(env, str):
+        env, given = parsed(env)
+        parameters = together(given, parameters, sweep)
+    spec, module = registered(env)
     for name, values in sweep.items():
         if len(values) == 0:
             raise ValueError(f"sweep must give {name} at least one value, got none")
@@ -170,7 +147,7 @@ def environments(
     return tuple(choices)
 
 
-def registered(env_id: str) -> tuple[EnvSpec, str | None]:
+def registered(env: Any) -> tuple[EnvSpec, str | None]:
     """Return how an environment was registered, and the module that registers it.
 
     That module is the one that was given. Without one it is the module of the entry point: where
@@ -179,7 +156,9 @@ def registered(env_id: str) -> tuple[EnvSpec, str | None]:
     Raises:
         ValueError: There is no such environment.
     """
-    module, _, name = env_id.rpartition(":")
+    if not isinstance(env, str):
+        return as_spec(env), None
+    module, _, name = env.rpartition(":")
     try:
         if module:
             import_module(module)
@@ -189,7 +168,7 @@ def registered(env_id: str) -> tuple[EnvSpec, str | None]:
         known = isinstance(error, gym.error.Error)
         hint = f"; did you mean {' or '.join(close)}?" if known and close else f": {error}"
         raise ValueError(
-            f"env must be an environment of Gymnasium's, or module:Id, got {env_id!r}{hint}"
+            f"env must be an environment of Gymnasium's, or module:Id, got {env!r}{hint}"
         ) from None
     entry = spec.entry_point
     if isinstance(entry, str):

@@ -11,7 +11,7 @@ import numpy as np
 
 from nchain_agents.keras_backend import keras_backend
 from nchain_agents.presets import Preset, presets_for
-from nchain_agents.study.environments import EnvChoice, environments, parsed, together
+from nchain_agents.study.environments import EnvChoice, environments
 from nchain_env.checks import count, fits, instance, integer, whole_steps
 
 # How often each learner is evaluated.
@@ -102,7 +102,7 @@ class Study:
 
 def plan(
     agents: str | Iterable[str | type | Preset] | None,
-    env: str,
+    env: Any,
     *,
     parameters: Mapping[str, Any] | None,
     sweep: Mapping[str, Sequence[Any]] | None,
@@ -122,14 +122,11 @@ def plan(
             agents = list(agents)
         except TypeError:
             raise ValueError(f"agents must be names, classes or presets, got {agents!r}") from None
-    instance("env", env, str, "what gym.make takes, and its parameters")
     instance("parameters", parameters, (Mapping, type(None)), "keyword arguments by name")
     instance("sweep", sweep, (Mapping, type(None)), "lists of values by name")
     for name, values in (sweep or {}).items():
         instance(f"sweep of {name}", values, (Sequence, np.ndarray), "a list of values")
-    env_id, given = parsed(env)
-    sweep = sweep or {}
-    envs = environments(env_id, together(given, parameters or {}, sweep), sweep)
+    envs = environments(env, parameters or {}, sweep or {})
     found = chosen(agents, envs)
     return Study(
         found,

@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from nchain_agents.agent import Env, OnEpisode, Progress
+from nchain_agents.agent import OnEpisode, Progress
+from nchain_agents.env_argument import EnvLike
 from nchain_agents.exploration import greedy
 from nchain_agents.interrupts import requested
 from nchain_agents.storage import Saved
@@ -59,7 +60,7 @@ class PosteriorSampling(TableAgent):
     otherwise the best one for the sampled model.
 
     Args:
-        env: An environment with discrete observations and actions, or the id of one.
+        env: An environment with discrete observations and actions, or what `Agent` takes for one.
         gamma: The discount factor that models are solved with, in [0, 1).
         prior: The weight of the prior of each state and action, as a number of observations spread
             evenly over the outcomes; positive.
@@ -91,7 +92,7 @@ class PosteriorSampling(TableAgent):
 
     def __init__(
         self,
-        env: Env | str,
+        env: EnvLike,
         *,
         gamma: float = 0.95,
         prior: float = 1.0,

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from nchain_agents.agent import Env
+from nchain_agents.env_argument import EnvLike
 from nchain_agents.exploration import greedy
 from nchain_agents.tabular.loop import Settings, Transition
 from nchain_agents.tabular.table_agent import Compiled, TableAgent
@@ -38,7 +38,7 @@ class RewardSum(TableAgent):
     agent, a baseline.
 
     Args:
-        env: An environment with discrete observations and actions, or the id of one.
+        env: An environment with discrete observations and actions, or what `Agent` takes for one.
         seed: The seed of the agent and of its environment.
         compiled: True, False or "auto"; see `TableAgent`.
 
@@ -52,7 +52,7 @@ class RewardSum(TableAgent):
     update = staticmethod(update)
 
     def __init__(
-        self, env: Env | str, *, seed: int | None = None, compiled: Compiled = "auto"
+        self, env: EnvLike, *, seed: int | None = None, compiled: Compiled = "auto"
     ) -> None:
         super().__init__(env, seed=seed, compiled=compiled)
         self.tables = RewardTables(np.zeros(self._shape))

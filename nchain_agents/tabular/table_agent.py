@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.spaces import Discrete
 
-from nchain_agents.agent import Agent, Env, OnEpisode, Progress
+from nchain_agents.agent import Agent, OnEpisode, Progress
+from nchain_agents.env_argument import EnvLike
 from nchain_agents.exploration import choose
 from nchain_agents.interrupts import Pace, requested
 from nchain_agents.model_env import ModelEnv, model_env
@@ -40,7 +41,7 @@ class TableAgent(Agent):
     for bit.
 
     Args:
-        env: An environment with discrete observations and actions, or the id of one.
+        env: An environment with discrete observations and actions, or what `Agent` takes for one.
         gamma: The discount factor, in [0, 1].
         seed: The seed of the agent and of its environment.
         compiled: True: on the outcome table; False: step the environment; "auto": on the table
@@ -60,7 +61,7 @@ class TableAgent(Agent):
 
     def __init__(
         self,
-        env: Env | str,
+        env: EnvLike,
         *,
         gamma: float = 0.95,
         seed: int | None = None,

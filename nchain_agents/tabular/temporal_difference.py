@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from nchain_agents.agent import Env
+from nchain_agents.env_argument import EnvLike
 from nchain_agents.exploration import choose
 from nchain_agents.schedules import EpsilonLike, epsilon_schedule
 from nchain_agents.tabular.loop import Act, Settings, Transition
@@ -75,7 +75,7 @@ class TemporalDifferenceAgent(TableAgent):
     """A learner that moves Q(s, a) towards the reward and the discounted value of the next state.
 
     Args:
-        env: An environment with discrete observations and actions, or the id of one.
+        env: An environment with discrete observations and actions, or what `Agent` takes for one.
         gamma: The discount factor, in [0, 1].
         learning_rate: The step size, in (0, 1]; with visit_power, that of the first visit.
         visit_power: The step size is learning_rate / N(s, a)^visit_power, N being how often a was
@@ -107,7 +107,7 @@ class TemporalDifferenceAgent(TableAgent):
 
     def __init__(
         self,
-        env: Env | str,
+        env: EnvLike,
         *,
         gamma: float = 0.95,
         learning_rate: float = 0.1,

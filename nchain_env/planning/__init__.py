@@ -10,7 +10,6 @@ million steps, and a gamma that makes the values too large is refused.
 from nchain_env.planning.average import (
     average_reward,
     bias,
-    diameter,
     optimal_bias,
     optimal_gain,
 )
@@ -21,6 +20,7 @@ from nchain_env.planning.discounted import (
     value_iteration,
 )
 from nchain_env.planning.episodic import optimal_return, policy_return
+from nchain_env.planning.reaching import diameter
 
 __all__ = [
     "average_reward",

@@ -83,8 +83,8 @@ class TestOptimalGain:
             if all(b - x <= Fraction(1e-9) for b, x in zip(best, g, strict=True))
         ]
         assert optimal
-        largest = [float(max(h)) for h in zip(*optimal, strict=True)]
-        size = max(1.0, *(abs(h) for h in largest))
+        largest = [max(map(float, h)) for h in zip(*optimal, strict=True)]
+        size = max(1.0, *map(abs, largest))
         np.testing.assert_allclose(optimal_bias(mdp), largest, rtol=0, atol=1e-10 * size)
 
     @settings(max_examples=50)
@@ -205,7 +205,7 @@ class TestBias:
         mdp = random_table(seed)
         policy = np.random.default_rng(seed).integers(mdp.num_actions, size=mdp.num_states)
         _, exact = exact_gain_and_bias(mdp, policy.tolist())
-        size = float(max(1, *map(abs, exact)))
+        size = max(1.0, *(abs(float(h)) for h in exact))
         expected = [float(h) for h in exact]
         np.testing.assert_allclose(bias(mdp, policy), expected, rtol=0, atol=1e-12 * size)
 

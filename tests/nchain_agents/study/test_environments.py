@@ -4,17 +4,23 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from textwrap import dedent
+from types import SimpleNamespace
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 import pytest
+from gymnasium.wrappers import TimeLimit
 
-from nchain_agents import cli, compare
-from nchain_agents.study.environments import environments, parsed
+from nchain_agents import QLearning, cli, compare, score
+from nchain_agents.evaluation import ExactEvaluator
+from nchain_agents.study.environments import environments
 from nchain_agents.study.plan import plan
 from nchain_agents.study.study_file import text_of
+from nchain_env import NChainEnv, TabularEnv, chain_mdp, river_swim_mdp
 
 # A corridor: action 1 goes on, action 0 back; the end pays 1. `length` states.
 CORRIDOR = """
@@ -112,8 +118,8 @@ def test_what_a_program_registers_itself_is_known_to_every_run(entry: str, folde
 
 
 def test_the_module_of_this_package_makes_no_difference() -> None:
-    (plain,) = environments(*parsed("NChain-v0 n=3"), {})
-    (named,) = environments(*parsed("nchain_env:NChain-v0 n=3"), {})
+    (plain,) = environments("NChain-v0 n=3", {}, {})
+    (named,) = environments("nchain_env:NChain-v0 n=3", {}, {})
     assert named == plain
     assert (named.label, named.name) == ("NChain-v0 n=3", "NChain-v0")
     arguments: dict[str, Any] = {"parameters": None, "sweep": None, "seeds": 1, "steps": 10}
@@ -181,3 +187,53 @@ def test_an_environment_that_is_not_there_is_refused(env: str, message: str, fol
     (folder / "toy_broken.py").write_text("raise RuntimeError('this module is broken')\n")
     with pytest.raises(ValueError, match=f"^env must be .*, got '{env}'.*{message}"):
         compare(env=env, **LEARN)
+
+
+# What is no id
+
+
+def make_river() -> gym.Env[Any, Any]:
+    return gym.make("RiverSwim-v0")
+
+
+@pytest.mark.parametrize(
+    ("env", "label"),
+    [
+        (gym.spec("NChain-v0"), "NChain-v0 max_episode_steps=20"),
+        (river_swim_mdp(), "TabularMDP max_episode_steps=20"),
+        (make_river, "make_river max_episode_steps=20"),
+        (partial(NChainEnv, n=3), "environment max_episode_steps=20"),
+    ],
+)
+def test_a_study_in_an_environment_that_is_no_id(env: Any, label: str) -> None:
+    limit = {"max_episode_steps": 20}
+    comparison = compare(["q-learning"], env, parameters=limit, seeds=2, steps=200)
+    assert not comparison.failures
+    assert {row["env"] for row in comparison.results} == {label}
+    (evaluator,) = comparison.evaluators.values()
+    assert isinstance(evaluator, ExactEvaluator)
+
+
+def test_a_score_in_an_environment_that_is_no_id() -> None:
+    always_right = SimpleNamespace(predict=lambda *args, **kwargs: (np.int64(1), None))
+    limited = TimeLimit(TabularEnv(river_swim_mdp()), 100)
+    assert score(always_right, limited) == pytest.approx(100, abs=1e-2)
+    assert score(always_right, "RiverSwim-v0 max_episode_steps=100") == score(always_right, limited)
+    spec = gym.spec("RiverSwim-v0")
+    assert score(always_right, spec) == score(always_right, make_river) > 99.9
+    with pytest.raises(ValueError, match="env must have a time limit"):
+        score(always_right, river_swim_mdp())
+
+
+def test_an_agent_learns_on_a_table() -> None:
+    agent = QLearning(chain_mdp(3), seed=0, gamma=0.9).learn(2_000)
+    assert agent.env.observation_space == gym.spaces.Discrete(3)
+    assert np.count_nonzero(agent.q_values([0, 1, 2])) == 6
+
+
+@pytest.mark.parametrize("env", [None, 3, ["NChain-v0"]])
+def test_what_is_no_environment_is_refused(env: Any) -> None:
+    with pytest.raises(ValueError, match="env must be an environment"):
+        score(None, env)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="env must be an environment"):
+        compare(["q-learning"], env)

@@ -18,7 +18,7 @@ from nchain_agents.presets import custom as plug_ins
 from nchain_agents.report.outputs import as_markdown
 from nchain_agents.report.page import write_page
 from nchain_agents.study.comparison import Comparison
-from nchain_agents.study.environments import environments, parsed
+from nchain_agents.study.environments import environments
 from nchain_agents.study.plan import plan
 from nchain_agents.study.run import train
 from nchain_env import NChainEnv
@@ -506,9 +506,9 @@ def test_bad_arguments_are_refused_before_anything_is_made(
 
 def test_a_label_can_be_given_back() -> None:
     for given in ("NChain-v0", "NChain-v0 n=3 slip=0.25", "FrozenLake-v1 is_slippery=false"):
-        (choice,) = environments(*parsed(given), {})
+        (choice,) = environments(given, {}, {})
         assert choice.label == given
-    (lake,) = environments(*parsed("FrozenLake-v1 map_name=8x8"), {})
+    (lake,) = environments("FrozenLake-v1 map_name=8x8", {}, {})
     assert lake.make().observation_space == gym.spaces.Discrete(64)
 
 
