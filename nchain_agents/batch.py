@@ -32,8 +32,8 @@ def learn_many(
 
     `KerasDQN` agents learn on JAX (`KERAS_BACKEND=jax`), vectorised over the agents with
     `jax.vmap`. They may differ only in their seeds and in the contents of their environments'
-    tables, which must be known (see `TableAgent`). Each learns what it would learn alone, up to
-    rounding.
+    tables, which must be known (see `TableAgent`), or have equal functional environments. Each
+    learns what it would learn alone, up to rounding.
 
     Ctrl-C, or an error in the training of one, stops all. Each keeps what it learned, and goes on
     by `learn`.

@@ -37,12 +37,7 @@ def known_table(env: gym.Env[Any, Any]) -> TabularMDP:
         NotKnown: It is not known to; the message says why.
         ValueError: Its table is not valid.
     """
-    layer = env
-    while isinstance(layer, gym.Wrapper):
-        if type(layer) not in _TRANSPARENT:
-            raise NotKnown(f"env wears {type(layer).__name__}, which may change what is seen")
-        _refuse_changes(layer, type(layer))
-        layer = layer.env
+    layer = inner_env(env)
     kind = next((one for one in type(layer).__mro__ if one in _samplers()), None)
     if kind is None:
         try:
@@ -60,6 +55,17 @@ def known_table(env: gym.Env[Any, Any]) -> TabularMDP:
     if kind is TabularEnv or not all(hasattr(model, n) for n in ("P", "initial_state_distrib")):
         return TabularMDP.from_env(model)
     return TabularMDP.from_P(model.P, model.initial_state_distrib)
+
+
+def inner_env(env: gym.Env[Any, Any]) -> Any:
+    """Return the environment under wrappers that change nothing; NotKnown for other wrappers."""
+    layer = env
+    while isinstance(layer, gym.Wrapper):
+        if type(layer) not in _TRANSPARENT:
+            raise NotKnown(f"env wears {type(layer).__name__}, which may change what is seen")
+        _refuse_changes(layer, type(layer))
+        layer = layer.env
+    return layer
 
 
 def time_limits(env: gym.Env[Any, Any]) -> list[Any]:
@@ -108,7 +114,7 @@ def _functions(given: type, kind: type, step: Any, reset: Any) -> frozenset[str]
         )
     names = {"step", "reset"}
     for name in ("step", "reset"):
-        if not _as_written(kind, name):
+        if not as_written(kind, name):
             raise NotKnown(_changed(kind, name, kind))
         names |= set(vars(kind)[name].__code__.co_names)
     names -= {"render", "outcome_info"}  # what is drawn and told is not sampled
@@ -125,7 +131,7 @@ def _changed(given: type, name: str, kind: type) -> str:
     )
 
 
-def _as_written(kind: type, name: str) -> bool:
+def as_written(kind: type, name: str) -> bool:
     """Return whether a method is the one in the class's source, and no function put over it."""
     function = vars(kind).get(name)
     code = getattr(function, "__code__", None)

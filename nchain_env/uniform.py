@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from nchain_env.mdp import FloatArray
 
@@ -31,3 +32,13 @@ def raw_uniform(generator: np.random.Generator) -> Callable[[], int]:
 def thresholds(probabilities: FloatArray) -> list[int]:
     """Return the integers that exactly those raw numbers are below which are below these."""
     return [math.ceil(probability * 2.0**53) << 11 for probability in probabilities.tolist()]
+
+
+def split(numbers: FloatArray) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """Return numbers in [0, 1] as two integers each, because single precision is not exact.
+
+    Random numbers are multiples of 2^-53; the thresholds that they are compared with are rounded
+    up to such multiples, which does not change the comparison.
+    """
+    whole = np.minimum(np.ceil(numbers * 2.0**53), 2.0**53).astype(np.int64)
+    return (whole >> 27).astype(np.int32), (whole & (2**27 - 1)).astype(np.int32)

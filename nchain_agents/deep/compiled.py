@@ -1,7 +1,9 @@
-"""KerasDQN's whole training loop as one compiled program, on an outcome table.
+"""KerasDQN's whole training loop as one compiled program, the environment included.
 
-It uses the same random numbers as stepping, in the same order: they are drawn in advance by NumPy,
-and afterwards the generators are set to the state in which stepping leaves them. So both learn the
+The environment is an outcome table (`table_env.py`) or functions of JAX (`functional_env.py`).
+
+It uses the same random numbers as stepping, in the same order: NumPy's are drawn in advance, and
+afterwards the generators are set to the state in which stepping leaves them. So both learn the
 same, up to the rounding of single precision.
 """
 
@@ -19,10 +21,11 @@ from keras import ops
 from nchain_agents.agent import OnEpisode, Progress
 from nchain_agents.deep.backend import backend
 from nchain_agents.deep.hyperparameters import Hyperparameters
-from nchain_agents.deep.replay import LARGEST_REWARD, n_step_return
+from nchain_agents.deep.replay import LARGEST_REWARD, Batch, n_step_return
+from nchain_agents.deep.stepped import check_finite
+from nchain_agents.deep.table_env import TableEnv, at, first
 from nchain_agents.deep.training_state import TrainingState
 from nchain_agents.interrupts import Pace, requested
-from nchain_agents.model_env import model_env
 from nchain_agents.schedules import decay_factor
 from nchain_env.mdp import FloatArray
 
@@ -30,21 +33,10 @@ from nchain_env.mdp import FloatArray
 _STEPS, _NUMBERS = 50_000, 150_000
 
 
-class OutcomeArrays(NamedTuple):
-    """The outcome table and the time limit, as the compiled program reads them."""
-
-    next_state: Any  # (S A K,)
-    reward: Any  # (S A K,)
-    terminated: Any  # (S A K,)
-    cumulative: Any  # (S A, K), split
-    initial: Any  # (S,) cumulative, split
-    limit: Any
-
-
 class Numbers(NamedTuple):
     """The random numbers of up to n steps."""
 
-    env: Any  # (2 n,), split: one a step and one a reset
+    env: Any  # what the environment needs
     explore: Any  # (n,) compared with epsilon
     action: Any  # (n,) the action taken then
     index: Any  # (U, G, B) the transitions that each of U updates learns from
@@ -67,46 +59,36 @@ class Carry(NamedTuple):
     step: Any  # since the program began
     learner: Any  # the state of the learner
     rows: Any  # (T, 1, W) the replay buffer
-    state: Any  # of the process
+    position: Any  # of the environment
     elapsed: Any  # steps since the last reset
     episodes: Any  # finished in all
     used: Any  # how many of the numbers for the environment
     updates: Any  # how many of the updates' rows of indices
     loss: Any
     ended: Any  # whether the last step ended an episode
-    outcomes: Any  # (n,) which of the S A K outcomes each step had
+    invalid: Any  # whether it gave what cannot be learned from
+    records: Any  # (n,) from which the environment tells the rewards
     ends: Any  # (n,) whether it ended an episode
 
 
 class Program:
-    """The training loop on one environment, which must be known to sample its outcome table."""
+    """The training loop on one environment, which must be known to do what is compiled."""
 
     def __init__(
         self, env: gym.Env[Any, Any], hyperparameters: Hyperparameters, learner: Any
     ) -> None:
-        self._wrapped, self._hyperparameters, self._learner = env, hyperparameters, learner
-        self.read_table()
+        self.env = _compilable(env)
+        self._hyperparameters, self._learner = hyperparameters, learner
         batch = hyperparameters.updates(1) * hyperparameters.batch_size
         per_step = 2 + batch / hyperparameters.train_freq
         self.chunk = max(min(_STEPS, int(_NUMBERS / per_step)), 1)
         self._pace = Pace(100)
         self.compiled_run = cache(lambda stop: backend().jit(partial(self.run, stop=stop)))
 
-    def read_table(self) -> None:
-        """Read the environment's table, which may have been changed since the last training."""
-        self._env = model_env(self._wrapped)
-        mdp = self._env.mdp
-        self._rewards = mdp.reward.ravel()
-        if np.abs(self._rewards).max() > LARGEST_REWARD:
-            raise ValueError(f"env must have rewards of at most {LARGEST_REWARD:g} in its table")
-        self.table = OutcomeArrays(
-            mdp.next_state.ravel().astype(np.int32),
-            self._rewards.astype(np.float32),
-            mdp.terminated.ravel(),
-            split(mdp.cumulative.reshape(-1, mdp.cumulative.shape[-1])),
-            split(mdp.cumulative_initial),
-            np.int32(min(self._env.max_episode_steps, 2**31 - 1)),
-        )
+    @property
+    def constants(self) -> tuple[Any, Any]:
+        """What the program reads of the environment: its arrays, and the time limit."""
+        return self.env.arrays, np.int32(min(self.env.max_episode_steps, 2**31 - 1))
 
     def learn(
         self, state: TrainingState, until: int, on_episode: OnEpisode, progress: Progress
@@ -117,7 +99,8 @@ class Program:
         """
         stop = on_episode is not None
         # a program that stops after an episode gets few more steps than that
-        chunk = min(self.chunk, max(int(self.table.limit), 100)) if stop else self.chunk
+        limit = max(self.env.max_episode_steps, 100)
+        chunk = min(self.chunk, limit) if stop else self.chunk
         carry = self.begin(state, chunk)
         while state.num_timesteps < until:
             start = time.perf_counter()
@@ -126,8 +109,12 @@ class Program:
             try:
                 plan = self.plan(state, count, chunk)
                 numbers = self.numbers(state, plan)
-                after = self.compiled_run(stop)(carry, self.table, numbers, plan)
-                np.asarray(after.step)  # waits for it
+                run = partial(self.compiled_run(stop), carry, self.constants, numbers)
+                after = run(plan)
+                invalid = self.invalid(after, plan)  # waits for it
+                if invalid is not None:  # take the steps before that one
+                    plan = plan._replace(count=np.int32(after.step - 1))
+                    after = run(plan)
             except BaseException:  # undo the chunk
                 self.rewind(state, 0, 0)
                 self.finish(state, carry)
@@ -137,8 +124,11 @@ class Program:
             self._pace.took(int(carry.step), time.perf_counter() - start)
             progress()
             stops = requested()
-            if (stop and carry.ended) or stops or state.num_timesteps >= until:
+            finished = state.num_timesteps >= until or invalid is not None
+            if (stop and carry.ended) or stops or finished:
                 self.finish(state, carry)
+            if invalid is not None:
+                refuse(state, invalid)
             if on_episode is not None and carry.ended:
                 if not on_episode():
                     return
@@ -146,22 +136,20 @@ class Program:
             if stops:
                 return
 
-    def run(
-        self, carry: Carry, table: OutcomeArrays, numbers: Numbers, plan: Plan, stop: bool
-    ) -> Carry:
-        """Take the planned steps, or those to the end of an episode: a pure function."""
-        hyperparameters, learner = self._hyperparameters, self._learner
-        num_actions = self._env.mdp.num_actions
+    def run(self, carry: Carry, constants: Any, numbers: Numbers, plan: Plan, stop: bool) -> Carry:
+        """Take the planned steps, or those to the end of an episode: a pure function.
+
+        It ends early after a step that gave what cannot be learned from.
+        """
+        hyperparameters, learner, env = self._hyperparameters, self._learner, self.env
+        arrays, limit = constants
 
         def goes_on(carry: Carry) -> Any:
-            more = carry.step < plan.count
+            more = (carry.step < plan.count) & ~carry.invalid
             return more & ~carry.ended if stop else more
 
-        def row_of(state: Any) -> Any:
-            return ops.reshape(ops.cast(state, "float32"), (1, 1))
-
         def update(carry: Carry) -> Carry:
-            index, newest = _at(numbers.index, carry.updates), _at(plan.row, carry.step)
+            index, newest = at(numbers.index, carry.updates), at(plan.row, carry.step)
             envs = ops.zeros_like(index)
             batches = n_step_return(
                 carry.rows,
@@ -173,49 +161,42 @@ class Program:
                 ops,
             )
             learned, _, loss = learner.pure_learn(
-                carry.learner, batches, row_of(carry.state), _at(plan.tau, carry.step)
+                carry.learner, batches, env.row(carry.position), at(plan.tau, carry.step)
             )
             return carry._replace(learner=learned, loss=loss, updates=carry.updates + 1)
 
         def step(carry: Carry) -> Carry:
-            i, s = carry.step, carry.state
-            epsilon = _at(plan.epsilon, i)
+            i, row = carry.step, env.row(carry.position)
+            epsilon = at(plan.epsilon, i)
             if hyperparameters.exploration_decay != 1.0:
-                epsilon *= _at(plan.decay, i) ** ops.cast(carry.episodes + 1, "float32")
-            values = learner.pure_values(carry.learner, row_of(s))[0]
-            greedy = _first(values == ops.max(values))
-            explores = _at(numbers.explore, i) < epsilon
-            a = ops.where(explores, _at(numbers.action, i), greedy)
-            pair = s * num_actions + a
-            k = first_above(_both_at(table.cumulative, pair), _both_at(numbers.env, carry.used))
-            outcome = pair * table.cumulative[0].shape[1] + k
-            next_state = _at(table.next_state, outcome)
-            terminated = _at(table.terminated, outcome)
-            ended = terminated | (carry.elapsed + 1 >= table.limit)
-            discount = ops.where(terminated, 0.0, hyperparameters.gamma)
-            row = ops.stack(
-                [
-                    ops.cast(number, "float32")
-                    for number in (s, next_state, a, _at(table.reward, outcome), discount, ended)
-                ]
-            )
-            start = first_above(table.initial, _both_at(numbers.env, carry.used + 1))
+                epsilon *= at(plan.decay, i) ** ops.cast(carry.episodes + 1, "float32")
+            values = learner.pure_values(carry.learner, row)[0]
+            greedy = first(values == ops.max(values))
+            explores = at(numbers.explore, i) < epsilon
+            a = ops.where(explores, at(numbers.action, i), greedy)
+            after = env.step(arrays, numbers.env, carry.used, carry.position, a)
+            ended = after.terminated | (carry.elapsed + 1 >= limit)
+            discount = ops.where(after.terminated, 0.0, hyperparameters.gamma)
+            rest = [ops.cast(number, "float32") for number in (a, after.reward, discount, ended)]
+            transition = ops.concatenate([row[0], env.row(after.position)[0], ops.stack(rest)])
             one = ops.cast(ended, "int32")
             carry = carry._replace(
-                rows=ops.slice_update(carry.rows, (_at(plan.row, i), 0, 0), row[None, None]),
-                state=ops.where(ended, start, next_state),
+                rows=ops.slice_update(carry.rows, (at(plan.row, i), 0, 0), transition[None, None]),
+                position=env.restarted(arrays, numbers.env, carry.used + 1, after.position, ended),
                 elapsed=ops.where(ended, 0, carry.elapsed + 1),
                 episodes=carry.episodes + one,
                 used=carry.used + 1 + one,
                 ended=ended,
-                outcomes=ops.slice_update(carry.outcomes, (i,), outcome[None]),
+                invalid=carry.invalid if after.valid is True else ~after.valid,
+                records=ops.slice_update(carry.records, (i,), after.record[None]),
                 ends=ops.slice_update(carry.ends, (i,), ended[None]),
             )
-            carry = ops.cond(_at(plan.due, i), lambda: update(carry), lambda: carry)
+            carry = ops.cond(at(plan.due, i), lambda: update(carry), lambda: carry)
             return carry._replace(step=i + 1)
 
         zero = ops.zeros((), "int32")
-        carry = carry._replace(step=zero, used=zero, updates=zero, ended=zero > 0)
+        no = zero > 0
+        carry = carry._replace(step=zero, used=zero, updates=zero, ended=no, invalid=no)
         last: Carry = ops.while_loop(goes_on, lambda carry: (step(carry),), (carry,))[0]
         return last
 
@@ -229,19 +210,20 @@ class Program:
     def begin(self, state: TrainingState, chunk: int) -> Carry:
         """Return the state of the program at the first step."""
         self._mark(state)
-        env_state, elapsed = self._env.position
+        position, elapsed = self.env.begin(state.observation)
         return Carry(
             step=np.int32(0),
             learner=self._learner.state,
             rows=state.replay.rows,
-            state=np.int32(env_state),
+            position=position,
             elapsed=np.int32(elapsed),
             episodes=np.int32(len(state.episode_returns)),
             used=np.int32(0),
             updates=np.int32(0),
             loss=np.float32(self._learner.loss),
             ended=np.bool_(False),
-            outcomes=np.zeros(chunk, np.int32),
+            invalid=np.bool_(False),
+            records=np.zeros(chunk, self.env.record_type),
             ends=np.zeros(chunk, np.bool_),
         )
 
@@ -265,7 +247,7 @@ class Program:
 
     def numbers(self, state: TrainingState, plan: Plan) -> Numbers:
         """Draw the random numbers for the planned steps."""
-        count, replay, num_actions = int(plan.count), state.replay, self._env.mdp.num_actions
+        count, replay, num_actions = int(plan.count), state.replay, self.env.num_actions
         chunk, due = len(plan.due), plan.due[:count]
         gradient_steps = self._hyperparameters.updates(1)
         batch = gradient_steps * self._hyperparameters.batch_size
@@ -279,22 +261,28 @@ class Program:
         index = np.zeros((chunk // self._hyperparameters.train_freq + 1, batch), np.int32)
         index[: len(updates)] = uniform * kept[:, None]
         return Numbers(
-            tuple(
-                _padded(part, 2 * chunk) for part in split(self._env.np_random.random(2 * count))
-            ),
+            self.env.draw(count, chunk),
             _padded(flat[at].astype(np.float32), chunk),
             _padded((flat[at + 1] * num_actions).astype(np.int32), chunk),
             index.reshape(len(index), gradient_steps, self._hyperparameters.batch_size),
         )
 
+    def invalid(self, carry: Carry, plan: Plan) -> Batch | None:
+        """Return the last transition where it cannot be learned from."""
+        if not carry.invalid:
+            return None
+        return Batch.of(np.asarray(carry.rows)[plan.row[int(carry.step) - 1]])
+
     def take_note(self, state: TrainingState, carry: Carry, plan: Plan) -> None:
         """Count the steps that were taken, and set the generators accordingly."""
         count, returns = int(carry.step), state.returns
         self.rewind(state, int(self._offsets[count]), int(carry.used))
+        if count == 0:
+            return
         state.num_timesteps += count
         state.calls += count
         state.replay.added += count
-        rewards = self._rewards[np.asarray(carry.outcomes)[:count]]
+        rewards = self.env.rewards(np.asarray(carry.records)[:count])
         begin = 0
         for end in (np.flatnonzero(np.asarray(carry.ends)[:count]) + 1).tolist():
             state.episode_returns.append(_added(returns[0], rewards[begin:end]))
@@ -307,55 +295,40 @@ class Program:
 
     def rewind(self, state: TrainingState, agent_numbers: int, env_numbers: int) -> None:
         """Put back all but so many of the random numbers drawn since the last mark."""
-        generators = (state.np_random, self._env.np_random)
-        drawn = zip(generators, self._marks, (agent_numbers, env_numbers), strict=True)
-        for generator, mark, used in drawn:
-            generator.bit_generator.state = mark
-            generator.random(used)
+        state.np_random.bit_generator.state = self._state_before
+        state.np_random.random(agent_numbers)
         self._mark(state)
+        self.env.rewind(env_numbers)
 
     def _mark(self, state: TrainingState) -> None:
-        generators = (state.np_random, self._env.np_random)
-        self._marks = [generator.bit_generator.state for generator in generators]
+        self._state_before = state.np_random.bit_generator.state
 
     def finish(self, state: TrainingState, carry: Carry) -> None:
         """Write the results to the training state and the environment."""
         self._learner.state = carry.learner
         self._learner.last_loss = carry.loss
         state.replay.rows = np.array(carry.rows)
-        self._env.position = int(carry.state), int(carry.elapsed)
-        state.observation = int(carry.state)
+        state.observation = self.env.finish(carry.position, int(carry.elapsed))
         self._learner.release()
 
 
-def split(numbers: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int32], ...]:
-    """Return numbers in [0, 1] as two integers each, because single precision is not exact.
+def _compilable(env: gym.Env[Any, Any]) -> Any:
+    """Return the environment as the program steps it, NotKnown if it must be stepped itself."""
+    if backend().__name__.endswith(".jax"):
+        from gymnasium.envs.functional_jax_env import FunctionalJaxEnv
 
-    Random numbers are multiples of 2^-53; the thresholds that they are compared with are rounded
-    up to such multiples, which does not change the comparison.
-    """
-    whole = np.minimum(np.ceil(numbers * 2.0**53), 2.0**53).astype(np.int64)
-    return (whole >> 27).astype(np.int32), (whole & (2**27 - 1)).astype(np.int32)
+        from nchain_agents.deep.functional_env import FunctionalEnv
 
-
-def _at(array: Any, index: Any) -> Any:
-    # TensorFlow compiles array[index] anew whenever what the index is computed from has changed
-    return ops.take(array, index, axis=0)
+        if isinstance(env.unwrapped, FunctionalJaxEnv):
+            return FunctionalEnv(env)
+    return TableEnv(env)
 
 
-def _both_at(pair: tuple[Any, ...], index: Any) -> tuple[Any, ...]:
-    return tuple(_at(part, index) for part in pair)
-
-
-def first_above(thresholds: tuple[Any, ...], number: tuple[Any, ...]) -> Any:
-    """Return the index of the first threshold above the number, as `categorical_sample` does."""
-    (high, low), (number_high, number_low) = thresholds, number
-    return _first((high > number_high) | ((high == number_high) & (low > number_low)))
-
-
-def _first(mask: Any) -> Any:
-    """Return the first index where the mask is true, 0 if it is nowhere."""
-    return ops.argmax(ops.cast(mask, "int32"))
+def refuse(state: TrainingState, transition: Batch) -> None:
+    """Stop the training with an error that says what of a transition cannot be learned from."""
+    check_finite(state, transition.rewards, "reward", LARGEST_REWARD)
+    for observations in (transition.observations, transition.next_observations):
+        check_finite(state, observations, "observation")
 
 
 def _added(total: float, rewards: FloatArray) -> float:

@@ -118,8 +118,9 @@ class Hyperparameters:
     )
     compiled: bool | Literal["auto"] = _hyperparameter(
         "auto",
-        "Run the whole training loop compiled, on the table that the environment is known to "
-        'sample (see `TableAgent`): True, False, or "auto" for where that is possible.',
+        "Run the whole training loop compiled, with the table that the environment is known to "
+        "sample (see `TableAgent`), or on JAX with the functions of Gymnasium's "
+        '`FunctionalJaxEnv`: True, False, or "auto" for where that is possible.',
         _choice(False, True, "auto"),
     )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
@@ -26,6 +28,10 @@ def jit(function: Callable[..., Any]) -> Callable[..., Any]:
     return compiled
 
 
+# a few numbers that are handed over again and again
+_on_device = lru_cache(maxsize=16)(jnp.float32)
+
+
 class State(NamedTuple):
     """All that learning changes: lists of arrays, in the order of the Keras variables."""
 
@@ -36,8 +42,35 @@ class State(NamedTuple):
     optimizer: list[Any]
 
 
+class Packing:
+    """A tree of arrays as one array for each type of number, and back.
+
+    To call a compiled function takes time for each array that goes in or comes out.
+    """
+
+    def __init__(self, tree: Any) -> None:
+        leaves, self._structure = jax.tree.flatten(tree)
+        self._leaves = [(leaf.dtype.name, leaf.shape) for leaf in leaves]
+
+    def pack(self, tree: Any) -> dict[str, Any]:
+        """Return the arrays, by the type of their numbers."""
+        parts: dict[str, list[Any]] = {kind: [] for kind, _ in self._leaves}
+        for leaf in jax.tree.leaves(tree):
+            parts[leaf.dtype.name].append(jnp.ravel(leaf))
+        return {kind: jnp.concatenate(arrays) for kind, arrays in parts.items()}
+
+    def unpack(self, packed: dict[str, Any]) -> Any:
+        """Return the tree."""
+        leaves, ends = [], dict.fromkeys(packed, 0)
+        for kind, shape in self._leaves:
+            begin = ends[kind]
+            ends[kind] += math.prod(shape)
+            leaves.append(jnp.reshape(packed[kind][begin : ends[kind]], shape))
+        return jax.tree.unflatten(self._structure, leaves)
+
+
 class Learner(BaseLearner):
-    """While it learns, the state is kept here; `release` puts it into the Keras variables."""
+    """While it is stepped, the state is packed; `release` puts it into the Keras variables."""
 
     def __init__(
         self, network: Any, optimizer: Any, encoding: Encoding, hyperparameters: Hyperparameters
@@ -50,8 +83,18 @@ class Learner(BaseLearner):
             self.target_network.non_trainable_variables,
             optimizer.variables,
         )
-        self._state: State | None = None
-        self._values, self._learn = jit(self.pure_values), jit(self.pure_learn)
+        self._packed: dict[str, Any] | None = None
+        packing = Packing(self.state)
+        self._pack, self._unpack = jit(packing.pack), jit(packing.unpack)
+
+        def values(packed: Any, rows: Any) -> Any:
+            return self.pure_values(packing.unpack(packed), rows)
+
+        def learn(packed: Any, batches: Any, seen: Any, tau: Any) -> tuple[Any, Any, Any]:
+            state, values, loss = self.pure_learn(packing.unpack(packed), batches, seen, tau)
+            return packing.pack(state), values, loss
+
+        self._values, self._learn = jit(values), jit(learn)
 
     def _call(self, trainable: list[Any], fixed: list[Any], rows: Any, training: bool) -> Any:
         return self.network.stateless_call(trainable, fixed, self.encode(rows), training=training)
@@ -99,29 +142,30 @@ class Learner(BaseLearner):
     @property
     def state(self) -> State:
         """All that learning changes."""
-        if self._state is None:
-            self._state = State(*([v.value for v in part] for part in self._variables))
-        return self._state
+        self.release()
+        return State(*([v.value for v in part] for part in self._variables))
 
     @state.setter
     def state(self, state: State) -> None:
-        self._state = state
+        for part, arrays in zip(self._variables, state, strict=True):
+            for variable, array in zip(part, arrays, strict=True):
+                variable.assign(array)
+        self._packed = None
 
     def values(self, rows: Float32Array) -> Float32Array:
         """Return the action values, (N, A), of observations, (N, D)."""
-        return np.asarray(self._values(self.state, rows))
+        self._packed = self._packed or self._pack(self.state)
+        return np.asarray(self._values(self._packed, rows))
 
     def learn(self, batches: Float32Array, rows: Float32Array, tau: float) -> Float32Array:
         """Learn from batches, and return the new values of observations."""
-        self._state, values, self.last_loss = self._learn(
-            self.state, batches, rows, np.float32(tau)
+        self._packed = self._packed or self._pack(self.state)
+        self._packed, values, self.last_loss = self._learn(
+            self._packed, batches, rows, _on_device(tau)
         )
         return np.asarray(values)
 
     def release(self) -> None:
         """Put what was learned into the Keras variables, which are read again when needed."""
-        if self._state is not None:
-            for part, arrays in zip(self._variables, self._state, strict=True):
-                for variable, array in zip(part, arrays, strict=True):
-                    variable.assign(array)
-        self._state = None
+        if self._packed is not None:
+            self.state = self._unpack(self._packed)

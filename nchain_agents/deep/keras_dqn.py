@@ -216,8 +216,7 @@ class KerasDQN(Agent, _Attributes):
         if compiled is False:
             return None
         try:
-            if self._program is not None:
-                self._program.read_table()
+            if self._program is not None and self._program.env.read():
                 return self._program
             if not isinstance(self._adapter, SingleEnv):
                 raise ValueError("env is a vector environment")

@@ -92,18 +92,19 @@ class Replay:
 
     def sample(self, uniform: FloatArray) -> Float32Array:
         """Return a row for each number in [0, 1): the kept transition that lies there."""
-        kept = np.minimum(self.added, len(self.rows))
-        index = (uniform * kept.sum()).astype(np.int64)
-        if len(kept) == 1:
-            envs: Any = np.int64(0)
-        else:
+        index = (uniform * len(self)).astype(np.int64)
+        envs: Any = np.int64(0)
+        if len(self.added) > 1:
+            kept = np.minimum(self.added, len(self.rows))
             first = np.cumsum(kept)
             envs = np.searchsorted(first, index, side="right")
             index -= (first - kept)[envs]
-        newest = (self.added - 1) % len(self.rows)
-        sampled: Float32Array = n_step_return(
-            self.rows, index, envs, newest, self.gamma, self.n_steps
-        )
+        sampled: Float32Array
+        if self.n_steps == 1:
+            sampled = self.rows[index, envs]
+        else:
+            newest = (self.added - 1) % len(self.rows)
+            sampled = n_step_return(self.rows, index, envs, newest, self.gamma, self.n_steps)
         return sampled
 
 

@@ -32,7 +32,7 @@ def learn_stepped(
     """
     schedule = hyperparameters.schedule
     rows = env.encoding.rows(state.observation, env.num_envs)
-    _check(state, rows, "observation")
+    check_finite(state, rows, "observation")
     # the action values of `rows`, where they came with the last update
     values: Float32Array | None = None
     while state.num_timesteps < until:
@@ -57,7 +57,7 @@ def learn_stepped(
         rows, any_ended = step.next_observations, step.ended.any()
         if any_ended:
             rows = env.encoding.rows(step.observations, env.num_envs)
-            _check(state, rows, "observation")
+            check_finite(state, rows, "observation")
         values = _learn(state, hyperparameters, rows)
         if any_ended:
             progress()
@@ -78,8 +78,8 @@ def epsilon_greedy(uniform: FloatArray, epsilon: float, greedy: Any, num_actions
 def _count(state: TrainingState, step: Step) -> None:
     """Check and count a step."""
     rewards = step.rewards
-    _check(state, rewards, "reward", LARGEST_REWARD)
-    _check(state, step.next_observations, "observation")
+    check_finite(state, rewards, "reward", LARGEST_REWARD)
+    check_finite(state, step.next_observations, "observation")
     state.calls += 1
     if step.valid is None:
         state.num_timesteps += 1
@@ -93,9 +93,10 @@ def _count(state: TrainingState, step: Step) -> None:
         state.returns[step.ended] = 0.0
 
 
-def _check(
+def check_finite(
     state: TrainingState, numbers: npt.NDArray[Any], what: str, largest: float | None = None
 ) -> None:
+    """Stop the training with an error where a number cannot be learned from."""
     fine = np.isfinite(numbers) if largest is None else np.abs(numbers) <= largest  # NaN is not
     if not fine.all():
         state.observation = None  # the next call of `learn` begins new episodes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -11,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nchain_agents.agent import Progress
-from nchain_agents.deep.compiled import Program
+from nchain_agents.deep.compiled import Program, refuse
 from nchain_agents.deep.training_state import TrainingState
 from nchain_agents.interrupts import Pace, answer, requested
 
@@ -24,14 +25,16 @@ def learn_together(
 ) -> None:
     """Learn until the `num_timesteps` of each state is `until`.
 
-    The programs differ only in the contents of their tables, and the states have taken the same
-    number of steps. `progress` is called after each call of the program.
+    The programs differ only in the contents of their tables and their time limits, and the states
+    have taken the same number of steps. `progress` is called after each call of the program.
     """
-    if len({program.table.next_state.shape for program in programs}) > 1:
-        raise ValueError("agents must have environments with tables of the same shape")
+    if len({program.env.signature for program in programs}) > 1:
+        raise ValueError(
+            "agents must have environments with tables of the same shape, or the same functions"
+        )
     first, chunk = programs[0], programs[0].chunk
     both = list(zip(programs, states, strict=True))
-    tables = _stack([program.table for program in programs])
+    constants = _stack([program.constants for program in programs])
     carries = _stack([program.begin(state, chunk) for program, state in both])
     pace = Pace(100)
     while states[0].num_timesteps < until:
@@ -39,15 +42,25 @@ def learn_together(
         count = min(chunk, pace.steps, until - states[0].num_timesteps)
         plan = first.plan(states[0], count, chunk)
         numbers = _stack([program.numbers(state, plan) for program, state in both])
-        carries = first.run_together(carries, tables, numbers, plan)
-        noted = jax.tree.map(np.asarray, carries._replace(learner=None, rows=None))
+        run = partial(first.run_together, carries, constants, numbers)
+        after = run(plan)
+        steps = np.where(after.invalid, after.step, chunk + 1)
+        earliest = int(steps.argmin())
+        invalid = programs[earliest].invalid(_part(after, earliest), plan)
+        if invalid is not None:  # all take the steps before that one
+            plan = plan._replace(count=np.int32(steps.min() - 1))
+            after = run(plan)
+        carries = after
+        noted = jax.tree.map(np.asarray, carries._replace(learner=None, rows=None, position=None))
         for i, (program, state) in enumerate(both):
             program.take_note(state, _part(noted, i), plan)
         pace.took(count, time.perf_counter() - start)
         progress()
-        if requested() or states[0].num_timesteps >= until:
+        if requested() or invalid is not None or states[0].num_timesteps >= until:
             for i, (program, state) in enumerate(both):
                 program.finish(state, _part(carries, i))
+            if invalid is not None:
+                refuse(states[earliest], invalid)
             answer()
 
 

@@ -3,8 +3,9 @@
 Each learner is a process that keeps to one core, and they take turns; a ratio is the median of 5
 rounds, in brackets the medians of our speed and of theirs. "Online" learns from each step once, by
 one gradient step, with the tutorial's network; "full" is DQN with a replay buffer, batches of 64
-and a gradient step on every step. Our processes call `nchain_agents.deep.fast_cpu`, except those
-"without fast_cpu". By itself:
+and a gradient step on every step. On CartPole, ours learns Gymnasium's `phys2d/CartPole-v1`, which
+has no table, and stable-baselines3 learns `CartPole-v1`. Our processes call
+`nchain_agents.deep.fast_cpu`, except those "without fast_cpu". By itself:
 
     pytest tests/benchmarks/test_deep_speed.py -m slow -s
 
@@ -51,7 +52,12 @@ FULL: dict[str, Any] = {
     "train_freq": 1,
     "target_update_interval": 500,
 }
-PACKAGES = {"tutorial": "tensorflow", "sb3": "stable_baselines3", "sbx": "sbx"}
+PACKAGES = {
+    "tutorial": "tensorflow",
+    "sb3": "stable_baselines3",
+    "sb3 on CartPole": "stable_baselines3",
+    "sbx": "sbx",
+}
 # A learner of steps: what makes it, its backend, and how many steps are measured at a time.
 Learn = Callable[[int], Any]
 
@@ -94,14 +100,14 @@ def tutorial() -> Learn:
     return learn
 
 
-def sb3() -> Learn:
+def sb3(env: str = "NChain-v0") -> Learn:
     import torch
     from stable_baselines3 import DQN
 
     import nchain_env  # noqa: F401  (registers NChain-v0)
 
     torch.set_num_threads(1)
-    model = DQN("MlpPolicy", "NChain-v0", seed=0, device="cpu", **FULL)
+    model = DQN("MlpPolicy", env, seed=0, device="cpu", **FULL)
     return lambda steps: model.learn(steps, reset_num_timesteps=False)
 
 
@@ -117,12 +123,12 @@ def sbx() -> Learn:
     return lambda steps: model.learn(steps, reset_num_timesteps=False)
 
 
-def ours(**parameters: Any) -> Learn:
+def ours(env: str = "NChain-v0", **parameters: Any) -> Learn:
     from nchain_agents import KerasDQN
     from nchain_agents.deep import fast_cpu
 
     fast_cpu()
-    return KerasDQN("NChain-v0", seed=0, **parameters).learn
+    return KerasDQN(env, seed=0, **parameters).learn
 
 
 def plain(**parameters: Any) -> Learn:
@@ -144,6 +150,7 @@ def ours_together(number: int, **parameters: Any) -> Learn:
 LEARNERS: dict[str, tuple[str, int, Callable[[], Learn]]] = {
     "tutorial": ("tensorflow", 10, tutorial),
     "sb3": ("", 1_000, sb3),
+    "sb3 on CartPole": ("", 1_000, lambda: sb3("CartPole-v1")),
     "sbx": ("", 1_000, sbx),
     "online, tensorflow, compiled": ("tensorflow", 100_000, lambda: ours(**ONLINE)),
     "online, tensorflow, compiled, without fast_cpu": (
@@ -163,6 +170,11 @@ LEARNERS: dict[str, tuple[str, int, Callable[[], Learn]]] = {
         lambda: plain(**FULL, compiled=False),
     ),
     "full, jax, compiled": ("jax", 20_000, lambda: ours(**FULL)),
+    "full, jax, compiled, functional CartPole": (
+        "jax",
+        20_000,
+        lambda: ours("phys2d/CartPole-v1", **FULL, compiled=True),
+    ),
     "full, jax, 16 seeds together": ("jax", 32_000, lambda: ours_together(16, **FULL)),
 }
 
@@ -216,6 +228,17 @@ def work(name: str) -> None:
         print(rate, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, flush=True)
 
 
+def modules(name: str) -> list[str]:
+    """Return what a learner of ours needs."""
+    return ["keras", LEARNERS[name][0], *(["flax"] if "functional" in name else [])]
+
+
+def skip_without(*names: str) -> None:
+    for name in names:
+        if find_spec(name) is None:
+            pytest.skip(f"needs {name}")
+
+
 @pytest.mark.parametrize(
     ("peer", "name", "wanted"),
     [
@@ -230,14 +253,13 @@ def work(name: str) -> None:
         ("sb3", "full, jax, stepped, without fast_cpu", ""),
         ("sb3", "full, jax, compiled", ">= 10x, aim: 20x"),
         ("sb3", "full, jax, 16 seeds together", ""),
+        ("sb3 on CartPole", "full, jax, compiled, functional CartPole", ">= 15x"),
         ("sbx", "full, jax, stepped", ""),
         ("sbx", "full, jax, compiled", ""),
     ],
 )
 def test_steps_beside_the_peers(table: Table, peer: str, name: str, wanted: str) -> None:
-    for module in (PACKAGES[peer], LEARNERS[name][0], "keras"):
-        if find_spec(module) is None:
-            pytest.skip(f"needs {module}")
+    skip_without(PACKAGES[peer], *modules(name))
     theirs, mine = Worker(peer), Worker(name)
     pairs = [(mine.ask()[0], theirs.ask()[0]) for _ in range(ROUNDS)]
     theirs.close()
@@ -262,9 +284,7 @@ def test_steps_beside_the_peers(table: Table, peer: str, name: str, wanted: str)
     ],
 )
 def test_memory_over_100_000_steps(table: Table, name: str) -> None:
-    for module in ("keras", LEARNERS[name][0]):
-        if find_spec(module) is None:
-            pytest.skip(f"needs {module}")
+    skip_without(*modules(name))
     worker, calls = Worker(name), 100_000 // LEARNERS[name][1]
     # the first 100,000 fill the replay buffer
     sizes = [worker.ask()[1] for _ in range(2 * calls)]

@@ -184,7 +184,8 @@ def test_agents_that_differ_do_not_learn_together() -> None:
 
 
 def test_split_numbers_compare_like_the_numbers() -> None:
-    from nchain_agents.deep.compiled import first_above, split
+    from nchain_agents.deep.table_env import first_above
+    from nchain_env.uniform import split
 
     rng = np.random.default_rng(0)
     numbers = rng.random(3000)

@@ -42,7 +42,7 @@ state = agent.training_state
 program = Program(agent.env, agent.hyperparameters, state.learner)
 plan = program.plan(state, 100, 100)
 numbers = program.numbers(state, plan)
-arguments = (program.begin(state, 100), program.table, numbers, plan)
+arguments = (program.begin(state, 100), program.constants, numbers, plan)
 print(program.compiled_run(False).lower(*arguments).compile().as_text())
 """
 
