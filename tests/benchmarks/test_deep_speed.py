@@ -10,6 +10,12 @@ has no table, and stable-baselines3 learns `CartPole-v1`. Our processes call
     pytest tests/benchmarks/test_deep_speed.py -m slow -s
 
 Nothing here fails for being slow.
+
+Not measured: the DQN of purejaxrl (github.com/luchris429/purejaxrl, purejaxrl/dqn.py), which also
+compiles the whole training. It is not on PyPI, and gymnax 1.0.1, which it needs, does not start with
+these versions of JAX. Its settings are another problem, too: on CartPole-v1 in 10 environments, a
+network of 120 and 84 units takes one gradient step in 10 steps, with batches of 128. Not measured
+either: anything on a GPU, as this machine has none.
 """
 
 import os
@@ -246,12 +252,12 @@ def skip_without(*names: str) -> None:
         ("tutorial", "online, tensorflow, compiled, without fast_cpu", ""),
         ("tutorial", "online, jax, compiled", ">= 50,000x"),
         ("tutorial", "online, jax, compiled, without fast_cpu", ""),
-        ("tutorial", "online, jax, 64 seeds together", "aim: 100,000x"),
-        ("sb3", "full, tensorflow, stepped", ">= 1.3x, aim: 2x"),
-        ("sb3", "full, tensorflow, compiled", ""),
-        ("sb3", "full, jax, stepped", ">= 5x, aim: 8x"),
+        ("tutorial", "online, jax, 64 seeds together", ">= 100,000x"),
+        ("sb3", "full, tensorflow, stepped", ">= 2x"),
+        ("sb3", "full, tensorflow, compiled", ">= 25x"),
+        ("sb3", "full, jax, stepped", ">= 8x"),
         ("sb3", "full, jax, stepped, without fast_cpu", ""),
-        ("sb3", "full, jax, compiled", ">= 10x, aim: 20x"),
+        ("sb3", "full, jax, compiled", ">= 25x"),
         ("sb3", "full, jax, 16 seeds together", ""),
         ("sb3 on CartPole", "full, jax, compiled, functional CartPole", ">= 15x"),
         ("sbx", "full, jax, stepped", ""),
