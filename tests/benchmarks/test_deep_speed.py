@@ -12,10 +12,10 @@ has no table, and stable-baselines3 learns `CartPole-v1`. Our processes call
 Nothing here fails for being slow.
 
 Not measured: the DQN of purejaxrl (github.com/luchris429/purejaxrl, purejaxrl/dqn.py), which also
-compiles the whole training. It is not on PyPI, and gymnax 1.0.1, which it needs, does not start with
-these versions of JAX. Its settings are another problem, too: on CartPole-v1 in 10 environments, a
-network of 120 and 84 units takes one gradient step in 10 steps, with batches of 128. Not measured
-either: anything on a GPU, as this machine has none.
+compiles the whole training. It is not on PyPI, and gymnax 1.0.1, which it needs, does not start
+with these versions of JAX. Its settings are another problem, too: on CartPole-v1 in 10
+environments, a network of 120 and 84 units takes one gradient step in 10 steps, with batches of
+128. Not measured either: anything on a GPU, as this machine has none.
 """
 
 import os
