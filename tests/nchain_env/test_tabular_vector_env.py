@@ -211,3 +211,31 @@ def test_the_time_limit_is_that_of_the_environment() -> None:
     assert TabularVectorEnv.from_env(NChainEnv()).max_episode_steps is None
     given = TabularVectorEnv.from_env("FrozenLake-v1", max_episode_steps=3)
     assert given.max_episode_steps == 3
+
+
+def test_where_the_probabilities_end_below_the_number_the_outcome_is_the_first() -> None:
+    class Told(TabularVectorEnv):
+        @staticmethod
+        def outcome_info(probability: Any, outcome: Any) -> dict[str, Any]:
+            return {"outcome": np.array(outcome)}
+
+    rows = [[[0, 0]]], [[[0.5, 0.5 - 5e-10]]], [[[1.0, 2.0]]], [[[False] * 2]], [1.0]
+    mdp = TabularMDP(*(np.array(row) for row in rows))
+    env = Told(mdp, 3)
+    env.reset(seed=0)
+    env.np_random = Scripted([0.1, 0.9, 1 - 1e-10])  # type: ignore[assignment]
+    _, rewards, _, _, infos = env.step([0, 0, 0])
+    assert rewards.tolist() == [1.0, 2.0, 1.0]
+    assert infos["outcome"].tolist() == [0, 1, 0]
+
+
+def test_what_is_handed_out_may_be_written_to() -> None:
+    env, spoiled = (TabularVectorEnv.from_env("FrozenLake-v1", 50) for _ in range(2))
+    actions = np.random.default_rng(1).integers(0, 4, (40, 50))
+    env.reset(seed=0)
+    spoiled.reset(seed=0)
+    for row in actions:
+        result, other = env.step(row), spoiled.step(row.copy())
+        assert_same_step(other, result)
+        for array in (*other[:-1], other[-1]["prob"]):
+            array[...] = 1
