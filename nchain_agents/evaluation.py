@@ -215,7 +215,7 @@ def score(model: Model, env: EnvLike, episodes: int = 100) -> float:
 
     score = 100 (R - R_random) / (R_optimal - R_random), each R the expected undiscounted return of
     one episode. They are computed on the environment's outcome table, without simulation, where it
-    is known to sample it: NChain-v0 and toy-text's FrozenLake, CliffWalking and Taxi. Another
+    is known to sample it: a TabularEnv, or toy-text's FrozenLake, CliffWalking or Taxi. Another
     environment that offers a table (`P` and `initial_state_distrib`) is checked by some thousand
     steps first. All others are played, and 100 stands for the reward threshold that they are
     registered with. A recurrent model, one whose `predict` returns a state, plays episodes, too.

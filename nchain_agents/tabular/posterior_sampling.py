@@ -67,7 +67,7 @@ class PosteriorSampling(TableAgent):
         resample_every: The number of steps after which a new model is sampled, at least 1; None:
             the horizon 1 / (1 - gamma).
         rewards: "learned", or "known": read from the environment's table, which it must be known
-            to sample (NChain-v0, or toy-text's FrozenLake, CliffWalking or Taxi).
+            to sample (a TabularEnv, or toy-text's FrozenLake, CliffWalking or Taxi).
         seed: The seed of the agent and of its environment.
         compiled: True, False or "auto"; see `TableAgent`.
 

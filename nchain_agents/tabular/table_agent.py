@@ -45,8 +45,8 @@ class TableAgent(Agent):
         gamma: The discount factor, in [0, 1].
         seed: The seed of the agent and of its environment.
         compiled: True: on the outcome table; False: step the environment; "auto": on the table
-            where Numba is installed and the environment is known to sample it: NChain-v0 and
-            toy-text's FrozenLake, CliffWalking and Taxi, unless `step` or `reset` are overridden
+            where Numba is installed and the environment is known to sample it: a TabularEnv, or
+            toy-text's FrozenLake, CliffWalking or Taxi, unless `step` or `reset` are overridden
             or a wrapper may change what the agent sees.
 
     Raises:
