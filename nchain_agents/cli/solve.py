@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from nchain_env import TabularMDP
 
 _CHAIN = "NChain-v0"
-_ACTION_NAMES = {_CHAIN: ("forward", "backward"), "RiverSwim-v0": ("left", "right")}
 # The largest number of states for which the diameter is computed, which takes seconds.
 _DIAMETER_STATES = 200
 # Tables of more states are shown by their ends, and those of more actions without their values.
@@ -86,7 +85,8 @@ def solve(
             answer["diameter"] = "Infinity"
         print(json.dumps(answer))
     else:
-        _show(answer, _ACTION_NAMES.get(choice.id, tuple(map(str, range(mdp.num_actions)))))
+        names = getattr(made.unwrapped, "action_names", ())
+        _show(answer, names or tuple(map(str, range(mdp.num_actions))))
 
 
 def _answers(mdp: TabularMDP, gamma: float, horizon: int) -> dict[str, Any]:

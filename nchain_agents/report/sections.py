@@ -202,9 +202,8 @@ class Section:
     def actions(self) -> list[str]:
         """The names of the actions."""
         assert self._mdp is not None
-        if self.is_chain:
-            return ["forward", "backward"]
-        return [f"action {a}" for a in range(self._mdp.num_actions)]
+        names = getattr(self._env.make().unwrapped, "action_names", ())
+        return list(names) or [f"action {a}" for a in range(self._mdp.num_actions)]
 
     @property
     def _mdp(self) -> Any:
