@@ -167,7 +167,7 @@ def evaluator_of(env: gym.Env[Any, Any], episodes: int = 100) -> Evaluator:
     """
     integer("episodes", episodes, 2)
     try:
-        return ExactEvaluator(known_table(env), _needed_limit(env), episodes)
+        return ExactEvaluator(known_table(env), needed_limit(env), episodes)
     except NotKnown:
         pass
     if not hasattr(env.unwrapped, "P"):
@@ -176,7 +176,7 @@ def evaluator_of(env: gym.Env[Any, Any], episodes: int = 100) -> Evaluator:
         mdp = TabularMDP.from_env(env)
     except ValueError as error:
         return EpisodeEvaluator(env, episodes, reason=f"its model cannot be read: {error}")
-    limit = _needed_limit(env)
+    limit = needed_limit(env)
     steps, difference = check_model(env, mdp, limit)
     if difference is not None:
         reason = f"its model does not describe it: {difference}"
@@ -184,7 +184,12 @@ def evaluator_of(env: gym.Env[Any, Any], episodes: int = 100) -> Evaluator:
     return ExactEvaluator(mdp, limit, episodes, steps)
 
 
-def _needed_limit(env: gym.Env[Any, Any]) -> int:
+def needed_limit(env: gym.Env[Any, Any]) -> int:
+    """Return `max_episode_steps` of an environment whose returns are computed on its table.
+
+    Raises:
+        ValueError: It has none.
+    """
     limit = max_episode_steps(env)
     if limit is None:
         raise ValueError(_NO_LIMIT)

@@ -9,13 +9,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from nchain_agents.evaluation import needed_limit
 from nchain_agents.files import prepare_folder, write_text
 from nchain_agents.study import results, study_file
 from nchain_agents.study.comparison import Comparison, pending
+from nchain_agents.study.environments import EnvChoice
 from nchain_agents.study.plan import Study
 from nchain_agents.study.pool import Pool
 from nchain_agents.study.run import Run, train
 from nchain_agents.study.store import Store
+from nchain_env import TabularEnv
 
 
 def conduct(
@@ -37,11 +40,14 @@ def conduct(
         progress_bar: Print the remarks of the study, and show how many runs are finished.
 
     Raises:
-        ValueError: The folder has the runs of another study, or a parameter cannot be kept.
+        ValueError: The folder has the runs of another study, or a parameter cannot be kept, or an
+            environment with a table has no time limit.
         OSError: A file cannot be written; the finished runs are kept.
         ModuleNotFoundError: The pool has a scheduler, and distributed is not installed.
         TimeoutError: The pool's cluster could not be used.
     """
+    for env in study.envs:
+        _check_time_limit(env)
     if study.keras_backend is not None:
         pool = replace(pool, environment={"KERAS_BACKEND": study.keras_backend})
     done: dict[Any, Run] = {}
@@ -72,6 +78,14 @@ def conduct(
     if out is not None:
         results.write(out, comparison)
     return comparison
+
+
+def _check_time_limit(env: EnvChoice) -> None:
+    """Check that an environment has a time limit if its returns are computed on a table."""
+    made = env.make()
+    if isinstance(made.unwrapped, TabularEnv) or hasattr(made.unwrapped, "P"):
+        needed_limit(made)
+    made.close()
 
 
 @contextmanager

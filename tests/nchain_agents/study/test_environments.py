@@ -223,6 +223,8 @@ def test_a_score_in_an_environment_that_is_no_id() -> None:
     assert score(always_right, spec) == score(always_right, make_river) > 99.9
     with pytest.raises(ValueError, match="env must have a time limit"):
         score(always_right, river_swim_mdp())
+    with pytest.raises(ValueError, match="env must have a time limit"):
+        compare(["q-learning"], river_swim_mdp())
 
 
 def test_an_agent_learns_on_a_table() -> None:
