@@ -11,7 +11,6 @@ from gymnasium.envs.toy_text import FrozenLakeEnv
 from gymnasium.vector import SyncVectorEnv
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import chisquare
 
 from nchain_env import NChainEnv, TabularEnv, TabularMDP, TabularVectorEnv
 from nchain_env.vector_env import AutoresetMode
@@ -88,6 +87,7 @@ def test_one_environment_has_the_trajectory_of_stepping_it(
 
 @pytest.mark.parametrize("name", ["FrozenLake-v1", "Taxi-v4"])
 def test_transitions_of_many_have_the_probabilities_of_the_table(name: str) -> None:
+    chisquare = pytest.importorskip("scipy.stats", reason="needs the agents extra").chisquare
     num_envs, steps = 2000, 50
     kwargs: dict[str, Any] = {"is_rainy": True} if name == "Taxi-v4" else {}
     env = TabularVectorEnv.from_env(name, num_envs, autoreset_mode="SameStep", **kwargs)
