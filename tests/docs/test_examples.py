@@ -26,7 +26,7 @@ from sybil.parsers.myst import CodeBlockParser, SkipParser
 
 ROOT = Path(__file__).parents[2]
 # Pages whose examples make whole studies: they run with `pytest -m slow` only.
-LONG = {"docs/studies.md", "docs/other-libraries.md"}
+LONG = {"docs/getting-started.md", "docs/studies.md", "docs/other-libraries.md"}
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 pytestmark = [
@@ -83,7 +83,7 @@ def pages() -> list[Any]:
         name = str(page.relative_to(ROOT))
         if name not in LONG:
             found.append(pytest.param(page, False, id=name))
-        if "if(not slow" in page.read_text():
+        if name in LONG or "if(not slow" in page.read_text():
             found.append(pytest.param(page, True, id=f"{name}-slow", marks=pytest.mark.slow))
     return found
 

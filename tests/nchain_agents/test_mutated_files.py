@@ -228,6 +228,7 @@ def test_a_mutated_file_of_a_table_learner_is_refused_or_learns_on(
     assert 5 < survivors(name, 100, 100, tmp_path) < 50
 
 
+@pytest.mark.slow
 def test_a_mutated_file_of_a_network_is_refused_or_learns_on(tmp_path: Path) -> None:
     pytest.importorskip("keras", reason="needs the keras or the jax extra")
     assert 2 < survivors("KerasDQN", 40, 1, tmp_path) < 20

@@ -366,6 +366,7 @@ def compared(out: Path, *options: str) -> dict[str, Any]:
     return printed
 
 
+@pytest.mark.slow
 def test_compare_runs_from_the_installed_package(tmp_path: Path) -> None:
     (summary,) = compared(tmp_path / "first", "--jobs", "2")["envs"]
     assert summary["optimal_return"] == pytest.approx(3665.83, abs=0.005)

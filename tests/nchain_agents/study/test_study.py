@@ -206,6 +206,7 @@ def test_a_parameter_that_cannot_be_kept_is_refused_by_name(value: Any, tmp_path
     assert not compare([told], seeds=2, steps=10, jobs=1).failures
 
 
+@pytest.mark.slow
 def test_only_missing_and_failed_runs_are_made_again_and_nothing_differs(tmp_path: Path) -> None:
     arguments: dict[str, Any] = {"seeds": 3, "steps": 500}
     agents = ["q-learning", "sarsa"]

@@ -449,6 +449,7 @@ def test_the_machine_code_counts_no_references() -> None:
     assert "NRT_decref" not in code
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("compiled_anew")
 def test_a_numba_without_the_private_option_gives_the_same_bits(
     monkeypatch: pytest.MonkeyPatch,

@@ -67,6 +67,7 @@ class Forgetful(QLearning):
     update = staticmethod(update)
 
 
+@pytest.mark.slow
 def test_a_rule_may_draw_other_than_uniform_numbers() -> None:
     compiled = Forgetful("NChain-v0", seed=0, compiled=True).learn(3000)
     stepped = Forgetful("NChain-v0", seed=0, compiled=False).learn(3000)
