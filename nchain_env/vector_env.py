@@ -349,10 +349,9 @@ class TabularVectorEnv(VectorEnv[IntArray, npt.ArrayLike, npt.NDArray[Any]]):
             self._ended &= ~begin
             if not self._ended.any():
                 self._ended = None
+        told = self.outcome_info(begin.astype(np.float64), np.full(begin.shape, RESET))
         infos: dict[str, Any] = {}
-        for name, values in self.outcome_info(
-            begin.astype(float), np.full(begin.shape, RESET)
-        ).items():
+        for name, values in told.items():
             infos[name], infos["_" + name] = values, begin.copy()
         return states, infos
 

@@ -115,8 +115,8 @@ class RiverSwimEnv(TabularEnv):
     small reward in the first state. Swimming to the right, against the current, often fails, and
     has a large reward in the last state. An agent without persistent exploration never finds the
     large reward. In an episode of 1,000 steps, the expected return is 661,264 for the optimal
-    policy, which is always to swim to the right, 4,992.5 for the best policy that does not reach
-    the last state, and 2,893.7 for random actions (`nchain solve --env RiverSwim-v0`).
+    policy, which is always to swim to the right, 4,992.5 for always to the left, and 2,893.7 for
+    random actions (`nchain solve --env RiverSwim-v0`, and the examples below for the left).
 
     ## Action Space
     `Discrete(2)`:

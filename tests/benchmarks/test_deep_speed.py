@@ -11,12 +11,9 @@ has no table, and stable-baselines3 learns `CartPole-v1`. Our processes call
 
 Nothing here fails for being slow.
 
-Aims that are not reached, and what limits them. Stepped on JAX, a step takes about 140 us where
-the machine is quiet: 80 to 90 us the compiled call, of which 58 are the network's arithmetic and
-17 the call itself, and about 50 us Python and NumPy. Within a whole training each part takes 1.5
-to 2 times as long. Of 64 networks together each step updates all, which one core does 250,000
-times per second; the tutorial's loop, to which they are compared, varies by a factor of two
-between runs.
+Aims that are not reached, and what limits them. Stepped on JAX, most of a step is the compiled
+call, whose arithmetic cannot be shortened, and the rest is Python and NumPy. Of 64 networks
+together, each step updates all on one core.
 
 Not measured: the DQN of purejaxrl (github.com/luchris429/purejaxrl, purejaxrl/dqn.py), which also
 compiles the whole training. It is not on PyPI, and gymnax 1.0.1, which it needs, does not start

@@ -7,13 +7,10 @@ our time and of theirs, for one call of `step`. By itself:
 
 Nothing here fails for being slow.
 
-Aims that are not reached, and what limits them. A step of 1,024 environments takes about 13 us, of
-which the generator has 3. The three look-ups of next state, reward and probability take 2.4 us;
-eleven operations on whole arrays (the comparison with the slip's probability, the arithmetic of
-the indices, the check of the actions, the arrays that are returned) about 0.3 to 0.8 us each, most
-of which is the cost of a call. One look-up for all three would save 1 us, and 14 us for 16,384
-environments, but would return arrays with gaps, which every later operation of the user reads more
-slowly.
+Aims that are not reached, and what limits them. Besides the generator, a step makes three look-ups
+(next state, reward and probability) and about a dozen operations on whole arrays, for 1,024
+environments mostly the cost of the calls. One look-up for all three would be faster, but would
+return arrays with gaps, which every later operation of the user reads more slowly.
 """
 
 import gc
