@@ -178,6 +178,9 @@ class TableAgent(Agent):
         while self.num_timesteps < until:
             state, epsilon = int(self._observation), self._epsilon()
             action = int(act(tables, settings, state, epsilon, rng))
+            if action < 0:
+                self._plan()
+                continue
             next_state, reward, terminated, truncated, _ = self.env.step(action)
             if not abs(float(reward)) <= largest:  # NaN, too
                 self._leave_episode()
@@ -215,7 +218,9 @@ class TableAgent(Agent):
             start, begin = self.num_timesteps, time.perf_counter()
             steps = min(until - start, self._pace.steps)
             state, elapsed = model.position
-            counters = np.array([state, elapsed, len(self.episode_returns), start], dtype=np.int64)
+            counters = np.array(
+                [state, elapsed, len(self.episode_returns), start, 0], dtype=np.int64
+            )
             returns = np.empty(min(episodes, steps) + 1)
             returns[0] = self._episode_return
             arguments = (
@@ -229,7 +234,7 @@ class TableAgent(Agent):
                 returns,
             )
             ended = pcg64.call(run, arguments, (self.np_random, model.np_random))
-            state, elapsed, _, self.num_timesteps = counters.tolist()
+            state, elapsed, _, self.num_timesteps, plan = counters.tolist()
             model.position = state, elapsed
             self._observation, self._episode_return = state, float(returns[ended])
             self.episode_returns.frombytes(returns[:ended].tobytes())
@@ -239,6 +244,12 @@ class TableAgent(Agent):
                 return
             if requested():
                 return
+            if plan:
+                self._plan()
+
+    def _plan(self) -> None:
+        """Compute what `act` chooses by, after it has returned PLAN."""
+        raise NotImplementedError(f"{type(self).__name__}.act must return an action of at least 0")
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
         return dict(self.tables._asdict())

@@ -50,7 +50,9 @@ posterior = st.fixed_dictionaries(
     optional={
         "gamma": st.floats(0, 0.99),
         "prior": st.floats(0.1, 5),
-        "resample_every": st.one_of(st.none(), st.integers(1, 40)),
+        "reward_mean": st.one_of(st.none(), st.floats(-5, 5)),
+        "reward_scale": st.one_of(st.none(), st.floats(0.1, 5)),
+        "reward_strength": st.floats(0.1, 5),
         "rewards": st.sampled_from(["learned", "known"]),
     },
 )

@@ -42,7 +42,9 @@ def test_the_defaults_are_the_documented_ones() -> None:
     assert {name: getattr(sampler, name) for name in sampler.parameters} == {
         "gamma": 0.95,
         "prior": 1.0,
-        "resample_every": 20,  # 1 / (1 - gamma)
+        "reward_mean": None,
+        "reward_scale": None,
+        "reward_strength": 0.1,
         "rewards": "learned",
         "compiled": "auto",
     }
