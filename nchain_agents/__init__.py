@@ -17,19 +17,27 @@ if TYPE_CHECKING:
     from nchain_agents.evaluation import score
     from nchain_agents.tabular.double_q_learning import DoubleQLearning
     from nchain_agents.tabular.expected_sarsa import ExpectedSarsa
+    from nchain_agents.tabular.mbie_eb import MBIEEB
+    from nchain_agents.tabular.optimistic_q_learning import OptimisticQLearning
     from nchain_agents.tabular.posterior_sampling import PosteriorSampling
     from nchain_agents.tabular.q_learning import QLearning
     from nchain_agents.tabular.reward_sum import RewardSum
+    from nchain_agents.tabular.rmax import RMax
     from nchain_agents.tabular.sarsa import Sarsa
+    from nchain_agents.tabular.ucrl2 import UCRL2
 
 __all__ = [
+    "MBIEEB",
+    "UCRL2",
     "Agent",
     "DoubleQLearning",
     "EveryNTimesteps",
     "ExpectedSarsa",
     "KerasDQN",
+    "OptimisticQLearning",
     "PosteriorSampling",
     "QLearning",
+    "RMax",
     "RewardSum",
     "Sarsa",
     "StopAfterEpisodes",

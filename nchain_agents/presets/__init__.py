@@ -154,7 +154,9 @@ def presets_for(env_id: str, parameters: Mapping[str, Any]) -> dict[str, Preset]
         for preset in one.presets.values():
             found.setdefault(preset.name, preset)
     for agent, preset in problem("nchain").presets.items():
-        found.setdefault(agent, replace(preset, by_name_only=bool(tuned), borrowed=True))
+        found.setdefault(
+            agent, replace(preset, by_name_only=preset.by_name_only or bool(tuned), borrowed=True)
+        )
     return found
 
 

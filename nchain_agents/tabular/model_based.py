@@ -7,10 +7,12 @@ from abc import abstractmethod
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from nchain_agents.env_argument import EnvLike
 from nchain_agents.exploration import greedy
 from nchain_agents.storage import LARGEST, Saved
+from nchain_agents.tabular.dense import solved
 from nchain_agents.tabular.loop import PLAN, Act, Settings, Transition, Update
 from nchain_agents.tabular.table_agent import Compiled, TableAgent
 from nchain_env.mdp import FloatArray, IntArray
@@ -52,7 +54,7 @@ def act(tables: ModelTables, settings: Settings, state: int, epsilon: float, rng
 def observe(
     tables: ModelTables, settings: Settings, transition: Transition, epsilon: float, rng: Any
 ) -> None:
-    """Count the outcome and the reward; a plan is due when the visits left are used up.
+    """Count the outcome and the reward; a plan is due when a pair's visits left are used up.
 
     Source: Welford 1962, for the mean and the squared deviations.
     """
@@ -73,6 +75,15 @@ def observe(
         tables.due[0] = 1
 
 
+def observe_by_episode(
+    tables: ModelTables, settings: Settings, transition: Transition, epsilon: float, rng: Any
+) -> None:
+    """Count what happened; a plan is also due at an episode's end."""
+    observe(tables, settings, transition, epsilon, rng)
+    if transition.terminated or transition.truncated:
+        tables.due[0] = 1
+
+
 def root_of_squares(a: float, b: float) -> float:
     """Return sqrt(a^2 + b^2) without overflow, by operations with the same bits everywhere."""
     large, small = max(abs(a), abs(b)), min(abs(a), abs(b))
@@ -82,11 +93,20 @@ def root_of_squares(a: float, b: float) -> float:
     return large * math.sqrt(1.0 + ratio * ratio)
 
 
+def frequencies(tables: ModelTables) -> FloatArray:
+    """Return the frequencies of the outcomes, (S, A, S + 1); zeros where nothing was seen."""
+    return np.asarray(tables.counts / np.maximum(tables.visits, 1)[:, :, None])
+
+
 class ModelBasedAgent(TableAgent):
     """A learner that estimates the model and acts by a plan made from it.
 
-    A new plan is made when a state and action has been visited as often since the last plan as
-    before it, or for the first time: its evidence has doubled. A subclass makes it in `plan`.
+    A new plan is made at the start of each episode, and when a state and action has been visited as
+    often since the last plan as before it, or for the first time: its evidence has doubled. A
+    subclass makes it in `plan`.
+
+    `predict(deterministic=True)` takes the best action by `q`; otherwise the best one of the plan,
+    as in training.
 
     Time and memory grow with S^2 A: these agents are meant for small environments.
 
@@ -105,7 +125,7 @@ class ModelBasedAgent(TableAgent):
     """
 
     act: ClassVar[Act] = staticmethod(act)
-    update: ClassVar[Update] = staticmethod(observe)
+    update: ClassVar[Update] = staticmethod(observe_by_episode)
     tables: ModelTables
 
     def __init__(
@@ -130,9 +150,26 @@ class ModelBasedAgent(TableAgent):
             due=np.ones(1, dtype=np.int64),
         )
 
+        self._estimate: tuple[int, FloatArray] | None = None
+
     @staticmethod
     def _bytes_per_pair(states: int) -> int:
         return 48 + 32 * (states + 1)  # a plan takes three more arrays of the counts' size
+
+    @property
+    def q(self) -> FloatArray:
+        """The action values, (S, A), of the model as it is estimated, without exploration."""
+        if self._estimate is None or self._estimate[0] != self.num_timesteps:
+            self._estimate = self.num_timesteps, self.estimate()
+        return self._estimate[1]
+
+    def estimate(self) -> FloatArray:
+        """Return the action values, (S, A), of the frequencies and the mean rewards seen.
+
+        A state and action that was never visited is taken to end the episode with a reward of 0.
+        """
+        tables = self.tables
+        return solved(frequencies(tables)[:, :, :-1], tables.reward_mean, self.gamma, tables.q)
 
     @abstractmethod
     def plan(self) -> FloatArray:
@@ -147,6 +184,9 @@ class ModelBasedAgent(TableAgent):
         self.tables.visits_left[...] = self.visits_until_plan()
         self.tables.period[...] = 0, self.tables.period[0]
         self.tables.due[0] = 0
+
+    def _exploring_values(self, observation: npt.ArrayLike) -> FloatArray:
+        return self._rows(self.tables.q, observation)
 
     def _bounds(self, name: str) -> tuple[int, int]:
         return (-LARGEST, LARGEST) if name == "visits_left" else super()._bounds(name)

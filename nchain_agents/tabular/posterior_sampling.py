@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from nchain_agents.env_argument import EnvLike
 from nchain_agents.tabular.dense import largest_reward, solved
 from nchain_agents.tabular.loop import Settings, Transition
-from nchain_agents.tabular.model_based import ModelBasedAgent, ModelTables, observe
+from nchain_agents.tabular.model_based import ModelBasedAgent, ModelTables, observe_by_episode
 from nchain_agents.tabular.table_agent import Compiled
 from nchain_env.checks import instance, real
 from nchain_env.known_tables import known_table
@@ -24,7 +23,7 @@ _MEAN, _SCALE = 10.0, 3.0
 def update(
     tables: ModelTables, settings: Settings, transition: Transition, epsilon: float, rng: Any
 ) -> None:
-    """Count what happened; a sample is also due at an episode's end, and after a longer period.
+    """Count what happened; a sample is also due after a longer period than the last.
 
     A period is longer than the last one by at most a step. Without this, an agent that keeps to a
     part of the model that it knows would sample only as often as its visits there double.
@@ -32,9 +31,8 @@ def update(
     Source: Ouyang, Gagrani, Nayyar & Jain 2017, Learning Unknown Markov Decision Processes: A
     Thompson Sampling Approach, section 3 (NeurIPS), for both rules without episodes.
     """
-    observe(tables, settings, transition, epsilon, rng)
-    longer = tables.period[0] > tables.period[1]
-    if transition.terminated or transition.truncated or longer:
+    observe_by_episode(tables, settings, transition, epsilon, rng)
+    if tables.period[0] > tables.period[1]:
         tables.due[0] = 1
 
 
@@ -129,16 +127,12 @@ class PosteriorSampling(ModelBasedAgent):
         if rewards == "known":
             mdp = known_table(self.env)
             self._known = (mdp.probability * mdp.reward).sum(axis=2)
-        self._mean: tuple[int, FloatArray] | None = None
 
-    @property
-    def q(self) -> FloatArray:
-        """The action values, (S, A), of the mean of the posterior."""
-        if self._mean is None or self._mean[0] != self.num_timesteps:
-            weights = self.tables.counts + self._prior_weight
-            reward = self._mean_rewards() if self._known is None else self._known
-            self._mean = self.num_timesteps, self._solved(_normalised(weights), reward)
-        return self._mean[1]
+    def estimate(self) -> FloatArray:
+        """Return the action values, (S, A), of the mean of the posterior."""
+        weights = self.tables.counts + self._prior_weight
+        reward = self._mean_rewards() if self._known is None else self._known
+        return self._solved(_normalised(weights), reward)
 
     def sample_model(self) -> TabularMDP:
         """Return a model drawn from the posterior by the agent's generator.
@@ -207,9 +201,6 @@ class PosteriorSampling(ModelBasedAgent):
     @property
     def _prior_weight(self) -> float:
         return self.prior / (self._shape[0] + 1)
-
-    def _exploring_values(self, observation: npt.ArrayLike) -> FloatArray:
-        return self._rows(self.tables.q, observation)
 
 
 def _normalised(weights: FloatArray) -> FloatArray:

@@ -87,8 +87,8 @@ class TableAgent(Agent):
         self._pace = Pace(20_000)
 
     @property
-    def _settings(self) -> Settings:
-        """The hyperparameters that the rules read."""
+    def _settings(self) -> Any:
+        """The hyperparameters that the rules read: `Settings`, or a tuple of the agent's own."""
         return Settings(self.gamma, 1.0, 0.0, 0.0)
 
     def _checked(self, model: ModelEnv) -> ModelEnv:

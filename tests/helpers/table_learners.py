@@ -5,11 +5,15 @@ from typing import Any
 import gymnasium as gym
 
 from nchain_agents import (
+    MBIEEB,
+    UCRL2,
     DoubleQLearning,
     ExpectedSarsa,
+    OptimisticQLearning,
     PosteriorSampling,
     QLearning,
     RewardSum,
+    RMax,
     Sarsa,
 )
 from nchain_agents.tabular.temporal_difference import TemporalDifferenceAgent
@@ -21,6 +25,10 @@ AGENTS = (
     ExpectedSarsa,
     DoubleQLearning,
     PosteriorSampling,
+    UCRL2,
+    MBIEEB,
+    RMax,
+    OptimisticQLearning,
 )
 
 

@@ -30,6 +30,10 @@ KINDS: dict[str, dict[str, Any]] = {
     "DoubleQLearning": {"visit_power": 1.0},
     "RewardSum": {},
     "PosteriorSampling": {"gamma": 0.8},
+    "UCRL2": {"variant": "osband2013", "max_reward": 10.0},
+    "MBIEEB": {"gamma": 0.8, "max_reward": 10.0},
+    "RMax": {"gamma": 0.8, "max_reward": 10.0},
+    "OptimisticQLearning": {"gamma": 0.8, "max_reward": 10.0},
     "KerasDQN": {
         "net_arch": [3],
         "batch_size": 4,

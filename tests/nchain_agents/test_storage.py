@@ -19,10 +19,14 @@ from hypothesis import strategies as st
 from table_learners import AGENTS
 
 from nchain_agents import (
+    MBIEEB,
+    UCRL2,
     EveryNTimesteps,
+    OptimisticQLearning,
     PosteriorSampling,
     QLearning,
     RewardSum,
+    RMax,
     Sarsa,
     load,
 )
@@ -58,6 +62,16 @@ posterior = st.fixed_dictionaries(
 )
 
 
+gammas, largest = st.floats(0.01, 0.99), st.floats(0.1, 20)
+OTHERS: dict[Any, Any] = {
+    RewardSum: st.just({}),
+    UCRL2: st.fixed_dictionaries({}, optional={"delta": gammas, "max_reward": largest}),
+    MBIEEB: st.fixed_dictionaries({}, optional={"gamma": gammas, "max_reward": largest}),
+    RMax: st.fixed_dictionaries({}, optional={"gamma": gammas, "known_after": st.integers(1, 9)}),
+    OptimisticQLearning: st.fixed_dictionaries({}, optional={"gamma": gammas, "bonus": gammas}),
+}
+
+
 def saved_and_loaded(agent: Any) -> Any:
     with TemporaryDirectory() as folder:
         agent.save(Path(folder) / "agent")
@@ -89,7 +103,7 @@ def behaviour(agent: Any) -> list[Any]:
 def test_what_was_saved_and_loaded_equals_what_never_was(
     data: st.DataObject, kind: type[TableAgent]
 ) -> None:
-    strategies: dict[Any, Any] = {PosteriorSampling: posterior, RewardSum: st.just({})}
+    strategies: dict[Any, Any] = {PosteriorSampling: posterior, **OTHERS}
     parameters: dict[str, Any] = data.draw(strategies.get(kind, temporal_difference))
     limit = data.draw(st.integers(3, 60))
     compiled: Any = data.draw(st.sampled_from([False, "auto"]))

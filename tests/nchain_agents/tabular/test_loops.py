@@ -17,12 +17,16 @@ from hypothesis import strategies as st
 
 import nchain_agents.tabular.table_agent as home
 from nchain_agents import (
+    MBIEEB,
+    UCRL2,
     Agent,
     DoubleQLearning,
     ExpectedSarsa,
+    OptimisticQLearning,
     PosteriorSampling,
     QLearning,
     RewardSum,
+    RMax,
     Sarsa,
     StopAfterEpisodes,
     batch,
@@ -55,6 +59,15 @@ CASES = [
         for rates in RATES
     ),
     (RewardSum, {}),
+    (OptimisticQLearning, {"max_reward": 3.0, "bonus": 0.01}),
+]
+# Their plans take too long with the many states of Taxi.
+MODEL_BASED: list[tuple[type[TableAgent], dict[str, Any]]] = [
+    (PosteriorSampling, {}),
+    (PosteriorSampling, {"rewards": "known"}),
+    (UCRL2, {"max_reward": 3.0}),
+    (MBIEEB, {"max_reward": 3.0}),
+    (RMax, {"max_reward": 3.0, "known_after": 3}),
 ]
 
 
@@ -89,10 +102,12 @@ def test_stepped_and_compiled_learning_give_the_same_bits(
 
 
 @pytest.mark.parametrize("env", ["NChain-v0", "FrozenLake-v1"])
-@pytest.mark.parametrize("rewards", ["learned", "known"])
-def test_posterior_sampling_gives_the_same_bits_too(env: str, rewards: str) -> None:
-    stepped = PosteriorSampling(env, seed=7, rewards=rewards, compiled=False)  # type: ignore[arg-type]
-    machine = PosteriorSampling(env, seed=7, rewards=rewards, compiled=True)  # type: ignore[arg-type]
+@pytest.mark.parametrize(("kind", "parameters"), MODEL_BASED)
+def test_learners_of_a_model_give_the_same_bits_too(
+    kind: type[TableAgent], parameters: dict[str, Any], env: str
+) -> None:
+    stepped = kind(env, seed=7, compiled=False, **parameters)
+    machine = kind(env, seed=7, compiled=True, **parameters)
     for steps in (1, 503, 277):
         stepped.learn(steps)
         machine.learn(steps)
@@ -353,7 +368,7 @@ def test_an_environment_that_is_not_known_to_sample_its_table_is_stepped_or_refu
 
 
 @settings(max_examples=30)
-@given(processes(), st.integers(0, 2**32), st.sampled_from(CASES))
+@given(processes(), st.integers(0, 2**32), st.sampled_from([*CASES, *MODEL_BASED]))
 def test_the_loops_agree_on_random_processes(
     mdp: TabularMDP, seed: int, case: tuple[type[TableAgent], dict[str, Any]]
 ) -> None:

@@ -12,7 +12,15 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from nchain_agents import PosteriorSampling, learn_many, score
+from nchain_agents import (
+    MBIEEB,
+    UCRL2,
+    OptimisticQLearning,
+    PosteriorSampling,
+    RMax,
+    learn_many,
+    score,
+)
 from nchain_agents.tabular.table_agent import TableAgent
 from nchain_env.mdp import FloatArray
 from nchain_env.planning import optimal_gain, optimal_return
@@ -67,6 +75,31 @@ def test_the_default_prior_finds_the_reward_in_every_run(
     ours = regrets(PosteriorSampling, episode, 50)
     assert ours.mean() < largest
     assert ours.max() < 1500
+
+
+@pytest.mark.parametrize(("episode", "published"), [(20, 1260.0), (None, 3640.0)])
+def test_ucrl2_has_the_papers_regret(episode: int | None, published: float) -> None:
+    def make(env: Any, seed: int) -> UCRL2:
+        return UCRL2(env, variant="osband2013", seed=seed)
+
+    ours = regrets(make, episode, 20)
+    error = ours.std(ddof=1) * np.sqrt(2 / 20)  # both are means of 20 runs
+    assert abs(ours.mean() - published) < 2 * error
+    assert error < 100
+
+
+@pytest.mark.parametrize("episode", [20, None])
+@pytest.mark.parametrize(
+    ("kind", "parameters", "largest"),
+    [(MBIEEB, {}, 50.0), (RMax, {"known_after": 20}, 200.0), (OptimisticQLearning, {}, 350.0)],
+)
+def test_optimists_that_know_the_largest_reward_lose_little(
+    kind: type[TableAgent], parameters: dict[str, Any], largest: float, episode: int | None
+) -> None:
+    def make(env: Any, seed: int) -> TableAgent:
+        return kind(env, seed=seed, **parameters)
+
+    assert regrets(make, episode, 20).mean() < largest
 
 
 @pytest.mark.parametrize("slip", [0.0, 0.1, 0.2])
