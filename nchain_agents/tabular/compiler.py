@@ -9,14 +9,15 @@ from functools import cache
 from types import FunctionType
 from typing import Any
 
-from nchain_agents.tabular import pcg64
-from nchain_agents.tabular.loop import Act, Update, run
+from nchain_agents.tabular import loop, pcg64
+from nchain_agents.tabular.loop import Act, Due, Update
 
 
 @cache
-def compiled(act: Act, update: Update) -> Callable[..., int]:
+def compiled(act: Act, update: Update, due: Due) -> Callable[..., int]:
     """Return `run` with an agent's rules as machine code, kept on disk for later processes."""
-    machine_code: Callable[..., int] = compile_with_callees(run, {"act": act, "update": update})[0]
+    rules = {"act": act, "update": update, "due": due}
+    machine_code: Callable[..., int] = compile_with_callees(loop.run, rules)[0]
     return machine_code
 
 

@@ -71,15 +71,13 @@ class Transition(NamedTuple):
     truncated: bool
 
 
-# What `act` returns in place of an action when the agent must plan before the next step.
-PLAN = -1
-
 Act = Callable[..., int]  # as `act` below
 Update = Callable[..., None]  # as `update` below
+Due = Callable[..., bool]  # as `due` below
 
 
 def act(tables: Any, settings: Settings, state: int, epsilon: float, rng: Any) -> int:
-    """Choose an action, or return PLAN; each agent puts its own rule here."""
+    """Choose an action; each agent puts its own rule here."""
     raise NotImplementedError
 
 
@@ -88,6 +86,11 @@ def update(
 ) -> None:
     """Learn from a transition; each agent puts its own rule here."""
     raise NotImplementedError
+
+
+def due(tables: Any) -> bool:
+    """Return whether the agent must plan before the next step; those that plan put a rule here."""
+    return False
 
 
 def run(
@@ -104,7 +107,7 @@ def run(
 ) -> int:
     """Learn on an outcome table for `steps` steps; return the number of episodes that ended.
 
-    The loop returns earlier when `returns` is full, or when the agent must plan.
+    The loop returns earlier when `returns` is full, or when a plan is due.
 
     Progress goes in and comes out by arrays. Numba would create a tuple to be returned by calling
     Python, which crashes the process when a KeyboardInterrupt is raised at that moment.
@@ -115,7 +118,7 @@ def run(
         settings: The hyperparameters that the rules read.
         schedule: Epsilon over steps and episodes.
         counters: The state, the number of steps since the reset, of episodes that have ended, and
-            of steps in all; then, set here, 1 if the agent must plan and 0 if not.
+            of steps in all.
         steps: The largest number of steps.
         max_episode_steps: An episode is truncated after so many.
         returns: (E + 1,) begins with the return so far of the present episode. It takes the returns
@@ -126,14 +129,10 @@ def run(
     state, elapsed, episode, step = counters[0], counters[1], counters[2], counters[3]
     episode_return = returns[0]
     ended = 0
-    counters[4] = 0
     scale = decay_factor(schedule.decay, episode)
-    while steps > 0 and ended < len(returns) - 1:
+    while steps > 0 and ended < len(returns) - 1 and not due(tables):
         epsilon = scale * linear(schedule.initial, schedule.final, step * schedule.slope)
         action = act(tables, settings, state, epsilon, agent_rng)
-        if action < 0:
-            counters[4] = 1
-            break
         k = sample_outcome(table, state, action, env_rng.random())
         reward, next_state, terminated = table.reward[k], table.next_state[k], table.terminated[k]
         elapsed += 1

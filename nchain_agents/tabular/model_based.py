@@ -13,7 +13,7 @@ from nchain_agents.env_argument import EnvLike
 from nchain_agents.exploration import greedy
 from nchain_agents.storage import LARGEST, Saved
 from nchain_agents.tabular.dense import solved
-from nchain_agents.tabular.loop import PLAN, Act, Settings, Transition, Update
+from nchain_agents.tabular.loop import Act, Due, Settings, Transition, Update
 from nchain_agents.tabular.table_agent import Compiled, TableAgent
 from nchain_env.mdp import FloatArray, IntArray
 
@@ -45,10 +45,13 @@ class ModelTables(NamedTuple):
 
 
 def act(tables: ModelTables, settings: Settings, state: int, epsilon: float, rng: Any) -> int:
-    """Take the best action of the plan, among equals one at random; plan first if that is due."""
-    if tables.due[0] != 0:
-        return PLAN
+    """Take the best action of the plan, among equals one at random."""
     return greedy(tables.q, state, rng)
+
+
+def plan_is_due(tables: ModelTables) -> bool:
+    """Return whether the agent must plan before the next step."""
+    return bool(tables.due[0] != 0)
 
 
 def observe(
@@ -126,6 +129,7 @@ class ModelBasedAgent(TableAgent):
 
     act: ClassVar[Act] = staticmethod(act)
     update: ClassVar[Update] = staticmethod(observe_by_episode)
+    due: ClassVar[Due] = staticmethod(plan_is_due)
     tables: ModelTables
 
     def __init__(

@@ -130,7 +130,7 @@ class PosteriorSampling(ModelBasedAgent):
 
     def estimate(self) -> FloatArray:
         """Return the action values, (S, A), of the mean of the posterior."""
-        weights = self.tables.counts + self._prior_weight
+        weights = np.asarray(self.tables.counts + self._prior_weight, dtype=np.float64)
         reward = self._mean_rewards() if self._known is None else self._known
         return self._solved(_normalised(weights), reward)
 

@@ -17,9 +17,17 @@ from nchain_agents.interrupts import Pace, requested
 from nchain_agents.model_env import ModelEnv, model_env
 from nchain_agents.schedules import EpsilonSchedule, epsilon_schedule
 from nchain_agents.storage import LARGEST, Saved
-from nchain_agents.tabular import pcg64
+from nchain_agents.tabular import loop, pcg64
 from nchain_agents.tabular.compiler import compiled
-from nchain_agents.tabular.loop import Act, Epsilon, OutcomeArrays, Settings, Transition, Update
+from nchain_agents.tabular.loop import (
+    Act,
+    Due,
+    Epsilon,
+    OutcomeArrays,
+    Settings,
+    Transition,
+    Update,
+)
 from nchain_env.checks import fits, one_of
 from nchain_env.mdp import LARGEST_REWARD, FloatArray
 
@@ -36,9 +44,9 @@ class TableAgent(Agent):
     """An agent with a table of action values, `q`, of shape (S, A).
 
     A subclass states its rules as two functions, `act` and `update` (see `tabular.loop`), and what
-    they change as a tuple of arrays, `tables`; those of integers are counts. The rules are run by
-    stepping the environment, or compiled (by Numba) on its outcome table; the results are equal bit
-    for bit.
+    they change as a tuple of arrays, `tables`; those of integers are counts. One that plans states
+    when a plan is due by a third, `due`, and makes it in `_plan`. The rules are run by stepping the
+    environment, or compiled (by Numba) on its outcome table; the results are equal bit for bit.
 
     Args:
         env: An environment with discrete observations and actions, or what `Agent` takes for one.
@@ -57,6 +65,7 @@ class TableAgent(Agent):
 
     act: ClassVar[Act]
     update: ClassVar[Update]
+    due: ClassVar[Due] = staticmethod(loop.due)
     tables: Any
 
     def __init__(
@@ -172,15 +181,14 @@ class TableAgent(Agent):
             return None
 
     def _train_stepped(self, until: int, on_episode: OnEpisode, progress: Progress) -> None:
-        act, update = type(self).act, type(self).update
+        act, update, due = type(self).act, type(self).update, type(self).due
         tables, settings, rng = self.tables, self._settings, self.np_random
         largest = self._largest_reward
         while self.num_timesteps < until:
+            if due(tables):
+                self._plan()
             state, epsilon = int(self._observation), self._epsilon()
             action = int(act(tables, settings, state, epsilon, rng))
-            if action < 0:
-                self._plan()
-                continue
             next_state, reward, terminated, truncated, _ = self.env.step(action)
             if not abs(float(reward)) <= largest:  # NaN, too
                 self._leave_episode()
@@ -208,19 +216,20 @@ class TableAgent(Agent):
     def _train_compiled(
         self, until: int, on_episode: OnEpisode, progress: Progress, model: ModelEnv
     ) -> None:
-        run = compiled(type(self).act, type(self).update)
+        due = type(self).due
+        run = compiled(type(self).act, type(self).update, due)
         table, schedule = OutcomeArrays.of(model.mdp), self._schedule
         epsilon = Epsilon(
             schedule.initial, schedule.final, schedule.slope(self._end), schedule.decay
         )
         episodes = _CHUNK_EPISODES if on_episode is None else 1
         while self.num_timesteps < until:
+            if due(self.tables):
+                self._plan()
             start, begin = self.num_timesteps, time.perf_counter()
             steps = min(until - start, self._pace.steps)
             state, elapsed = model.position
-            counters = np.array(
-                [state, elapsed, len(self.episode_returns), start, 0], dtype=np.int64
-            )
+            counters = np.array([state, elapsed, len(self.episode_returns), start], dtype=np.int64)
             returns = np.empty(min(episodes, steps) + 1)
             returns[0] = self._episode_return
             arguments = (
@@ -234,7 +243,7 @@ class TableAgent(Agent):
                 returns,
             )
             ended = pcg64.call(run, arguments, (self.np_random, model.np_random))
-            state, elapsed, _, self.num_timesteps, plan = counters.tolist()
+            state, elapsed, _, self.num_timesteps = counters.tolist()
             model.position = state, elapsed
             self._observation, self._episode_return = state, float(returns[ended])
             self.episode_returns.frombytes(returns[:ended].tobytes())
@@ -244,12 +253,9 @@ class TableAgent(Agent):
                 return
             if requested():
                 return
-            if plan:
-                self._plan()
 
     def _plan(self) -> None:
-        """Compute what `act` chooses by, after it has returned PLAN."""
-        raise NotImplementedError(f"{type(self).__name__}.act must return an action of at least 0")
+        """Compute what `act` chooses by; called before a step when a plan is due."""
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
         return dict(self.tables._asdict())

@@ -265,7 +265,7 @@ def test_a_second_process_takes_the_machine_code_from_disk() -> None:
     code = (
         "from nchain_agents import QLearning; from nchain_agents.tabular import compiler\n"
         "agent = QLearning('NChain-v0', seed=0, compiled=True).learn(1000)\n"
-        "run = compiler.compiled(QLearning.act, QLearning.update)\n"
+        "run = compiler.compiled(QLearning.act, QLearning.update, QLearning.due)\n"
         "print(sum(run.stats.cache_hits.values()), sum(run.stats.cache_misses.values()))"
     )
     done = [
@@ -450,7 +450,7 @@ def compiled_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[N
 
 
 def llvm(kind: type[TableAgent]) -> str:
-    code: Any = compiler.compiled(kind.act, kind.update)
+    code: Any = compiler.compiled(kind.act, kind.update, kind.due)
     (text,) = code.inspect_llvm().values()
     return str(text)
 

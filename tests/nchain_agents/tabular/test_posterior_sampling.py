@@ -103,7 +103,7 @@ def test_a_callback_stops_posterior_sampling() -> None:
 
 
 def test_models_are_sampled_from_the_posterior() -> None:
-    prior = {"prior": 1.0, "reward_mean": 2.0, "reward_scale": 3.0, "reward_strength": 0.5}
+    prior: Any = {"prior": 1.0, "reward_mean": 2.0, "reward_scale": 3.0, "reward_strength": 0.5}
     agent = PosteriorSampling(Script(), gamma=0.5, **prior, seed=0)
     counts = agent.tables.counts
     counts[0, 0, 1], counts[1, 1, 3] = 2, 1
