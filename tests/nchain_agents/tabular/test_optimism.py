@@ -8,7 +8,16 @@ import pytest
 from scipy.optimize import linprog
 from table_learners import Script
 
-from nchain_agents import MBIEEB, UCRL2, OptimisticQLearning, RMax, learn_many, score
+from nchain_agents import (
+    MBIEEB,
+    UCRL2,
+    OptimisticQLearning,
+    PosteriorSampling,
+    QLearning,
+    RMax,
+    learn_many,
+    score,
+)
 from nchain_agents.tabular.ucrl2 import optimistic_value
 from nchain_env.mdp import FloatArray
 from nchain_env.planning import optimal_gain, optimal_return, value_iteration
@@ -180,6 +189,29 @@ def test_optimists_find_the_reward_upstream(kind: Any, parameters: dict[str, Any
         env = gym.wrappers.TimeLimit(RiverSwimEnv(variant="osband2013"), 20)
         agent = kind(env, seed=seed, **parameters).learn(10_000)
         assert agent.total_reward > 0.7 * 500 * optimal_return(river.mdp, 20)
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters"),
+    [
+        (PosteriorSampling, {}),
+        (MBIEEB, {"beta": 0.1}),
+        (RMax, {"known_after": 1}),
+        (OptimisticQLearning, {"bonus": 0.0}),
+    ],
+)
+def test_deep_exploration_finds_the_treasure_that_random_actions_do_not(
+    kind: Any, parameters: dict[str, Any]
+) -> None:
+    """One of 2^7 sequences of actions leads there, and an agent without hope turns away from it."""
+    agents = [
+        kind(gym.make("DeepSea-v0", size=7), gamma=0.99, seed=seed, **parameters)
+        for seed in range(3)
+    ]
+    learn_many(agents, 2800)
+    assert [score(agent, agent.env) for agent in agents] == pytest.approx([100.0] * 3)
+    greedy = QLearning(gym.make("DeepSea-v0", size=7), gamma=0.99, seed=0).learn(2800)
+    assert score(greedy, greedy.env) < 10
 
 
 @pytest.mark.parametrize(
