@@ -81,6 +81,10 @@ class Explanation:
     choices: Callable[[int], list[Any]] = lambda states: [None]
     continuous: bool = False
 
+    def changed(self, x: Experience, update: Update, parameter: Any) -> Update:
+        """Return an update with this change."""
+        return self.change(x, update, *([parameter] if self.parameter else []))
+
 
 EXPLANATIONS: list[Explanation] = []
 

@@ -1,16 +1,29 @@
-"""Evidence from the values: which update they are consistent with."""
+"""Evidence from the values: which updates they are consistent with.
+
+A learner's values come to rest where they equal the mean of their own targets. So each explanation
+is measured by how far Q is from the mean of *its* targets, which are computed from Q itself and from
+the transitions that the agent saw. The parameters of explanations are fitted.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.optimize import minimize_scalar
 
 from nchain_agents.check.experience import Experience
-from nchain_agents.check.explanations import Update
+from nchain_agents.check.explanations import EXPLANATIONS, Explanation, Update, on_policy, q_learning
 from nchain_env.mdp import FloatArray, IntArray
+
+# Pairs of state and action that were visited less often say nothing.
+_VISITS = 20
+# Replay buffers keep all transitions, and constant step sizes the last ones: the nearer one counts.
+_WINDOWS = (0.0, 0.5)
 
 
 class Backup(NamedTuple):
@@ -31,33 +44,218 @@ class Backup(NamedTuple):
     @classmethod
     def of(cls, x: Experience, update: Update) -> Backup:
         """Return the backup of an update."""
-        shape = (x.num_states, x.num_actions)
+        states, actions = x.num_states, x.num_actions
         used = np.flatnonzero(update.learned)
-        row, action = update.row[x.state[used]], x.action[used]
-        pair = row * x.num_actions + action
-        size = x.num_states * x.num_actions
-        count = np.bincount(pair, minlength=size)
+        pair = update.row[x.state[used]] * actions + x.action[used]
+        triple = pair * states + update.next_state[used]
+        count = np.bincount(pair, minlength=states * actions)
         each = np.maximum(count, 1)
-        reward = np.bincount(pair, update.reward[used], size) / each
-        triple = pair * x.num_states + update.next_state[used]
-        weight = np.bincount(triple, update.discount[used], size * x.num_states)
-        weight = weight.reshape(size, -1) / each[:, None]
+        reward = np.bincount(pair, update.reward[used], states * actions) / each
+        weight = np.bincount(triple, update.discount[used], states * actions * states)
+        weight = weight.reshape(-1, states) / each[:, None]
         return cls(
-            reward.reshape(shape)[update.row],
-            weight.reshape(*shape, -1)[update.row],
-            count.reshape(shape)[update.row],
+            reward.reshape(states, actions)[update.row],
+            weight.reshape(states, actions, states)[update.row],
+            count.reshape(states, actions)[update.row],
             update.value,
         )
 
-    def __call__(self, q: FloatArray) -> FloatArray:
-        """Return the mean targets, (S, A)."""
-        return np.asarray(self.reward + self.weight @ self.value(q))
+    def targets(self, q: FloatArray, initial: FloatArray) -> FloatArray:
+        """Return the mean targets, (S, A); the initial values where nothing was learned."""
+        return np.where(self.count > 0, self.reward + self.weight @ self.value(q), initial)
 
-    def fixed_point(self, start: FloatArray, sweeps: int = 3000) -> FloatArray:
-        """Return the values that are their own mean targets; `start` where nothing was learned."""
-        q, known = start.copy(), self.count > 0
+    def fixed_point(self, initial: FloatArray, sweeps: int = 5000) -> FloatArray:
+        """Return the values that are their own mean targets; NaN where they grow without end."""
+        q = initial
         for _ in range(sweeps):
-            before, q = q, np.where(known, self(q), start)
+            before, q = q, self.targets(q, initial)
             if np.abs(q - before).max() < 1e-9:
-                break
-        return q
+                return q
+        return np.full_like(q, np.nan)
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What one agent did and learned in one problem.
+
+    Args:
+        problem: The name of the problem.
+        experience: The transitions that it saw.
+        initial: (S, A) the values before it learned.
+        earlier: (S, A) the mean of the values in the third quarter of the training.
+        values: (S, A) the mean of the values in the last quarter.
+    """
+
+    problem: str
+    experience: Experience
+    initial: FloatArray
+    earlier: FloatArray
+    values: FloatArray
+
+    @property
+    def scale(self) -> float:
+        """The size of values and rewards, to which distances are relative."""
+        known = self.experience.visits >= _VISITS
+        if not known.any():
+            return math.nan
+        return max(_rms(self.values[known]), _rms(self.experience.reward))
+
+    @property
+    def drift(self) -> float:
+        """How far the values moved between the last two quarters, relative to their size."""
+        known = self.experience.visits >= _VISITS
+        return _rms((self.values - self.earlier)[known]) / self.scale
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How well explanations fit what was learned.
+
+    Args:
+        explanations: The explanations, applied one after the other; () for the correct update.
+        parameters: The parameter of each, None for those that have none.
+        distance: The largest over the problems of the distance from Q to the mean targets.
+        noise: The standard error of the distance over the seeds.
+    """
+
+    explanations: tuple[Explanation, ...]
+    parameters: tuple[Any, ...]
+    distance: float
+    noise: float
+
+    @property
+    def name(self) -> str:
+        """The names of the explanations."""
+        return " and ".join(one.name for one in self.explanations) or "correct"
+
+    @property
+    def fitted(self) -> bool:
+        """Whether a continuous parameter was fitted, so that plain explanations are special cases."""
+        return any(one.continuous for one in self.explanations)
+
+
+class Explainer:
+    """Measures explanations on what agents of one kind learned.
+
+    Args:
+        learned: What they learned: one entry for each problem and seed.
+        gamma: The discount factor that they were given.
+        on_policy: Whether they are to learn the values of the policy that they follow, as Sarsa.
+    """
+
+    def __init__(self, learned: Sequence[Learned], gamma: float, on_policy: bool = False) -> None:
+        self.gamma, self._on_policy = gamma, on_policy
+        # values that grow without end are not at rest: they speak only where no others do
+        still = [one for one in learned if one.drift < _MOVING]
+        self._learned = still or list(learned)
+        self._windows = {
+            start: [one.experience.since(start) for one in self._learned] for start in _WINDOWS
+        }
+
+    def update(self, x: Experience, changes: Iterable[tuple[Explanation, Any]] = ()) -> Update:
+        """Return the correct update, changed by explanations."""
+        update = q_learning(x, self.gamma)
+        if self._on_policy:
+            update = on_policy(x, update)
+        for one, parameter in changes:
+            update = one.changed(x, update, parameter)
+        return update
+
+    def fit(self, *explanations: Explanation) -> Fit:
+        """Return how well explanations fit together, with at most one parameter that is fitted."""
+        states = self._learned[0].experience.num_states
+        choices: list[tuple[Any, ...]] = [()]
+        for one in explanations:
+            choices = [(*some, value) for some in choices for value in one.choices(states)]
+        found = min((self._measured(explanations, some) for some in choices), key=_distance)
+        for i, one in enumerate(explanations):
+            if one.continuous:
+                found = min(found, self._refined(found, i), key=_distance)
+        return found
+
+    def _refined(self, found: Fit, i: int) -> Fit:
+        """Return the fit with the best value of parameter i between its neighbouring choices."""
+        grid = found.explanations[i].choices(0)
+        at = grid.index(found.parameters[i])
+        bounds = grid[max(at - 1, 0)], grid[min(at + 1, len(grid) - 1)]
+
+        def measured(value: float) -> Fit:
+            parameters = (*found.parameters[:i], float(value), *found.parameters[i + 1 :])
+            return self._measured(found.explanations, parameters)
+
+        best = minimize_scalar(
+            lambda value: measured(value).distance, bounds=bounds, method="bounded"
+        )
+        return measured(best.x)
+
+    def _measured(
+        self, explanations: tuple[Explanation, ...], parameters: tuple[Any, ...]
+    ) -> Fit:
+        changes = list(zip(explanations, parameters, strict=True))
+        fits = [self._in_window(start, changes) for start in _WINDOWS]
+        return Fit(explanations, parameters, *min(fits))
+
+    def _in_window(
+        self, start: float, changes: list[tuple[Explanation, Any]]
+    ) -> tuple[float, float]:
+        """Return distance and noise, by the transitions after a part of the training."""
+        errors: dict[str, list[FloatArray]] = {}
+        for one, x in zip(self._learned, self._windows[start], strict=True):
+            targets = Backup.of(x, self.update(x, changes)).targets(one.values, one.initial)
+            known = one.experience.visits >= _VISITS
+            error = np.where(known, targets - one.values, np.nan) / one.scale
+            errors.setdefault(one.problem, []).append(error)
+        return max(_distance_and_noise(np.array(found)) for found in errors.values())
+
+    def singles(self) -> Iterator[Fit]:
+        """Yield the fit of each explanation that differs from the correct update here."""
+        for one in EXPLANATIONS:
+            if self._differs(one):
+                yield self.fit(one)
+
+    def pairs(self) -> Iterator[Fit]:
+        """Yield the fits of two explanations together, of which one may have a parameter."""
+        different = [one for one in EXPLANATIONS if self._differs(one)]
+        for first, second in permutations(different, 2):
+            if not first.parameter and (second.parameter or first.name < second.name):
+                yield self.fit(first, second)
+
+    def _differs(self, explanation: Explanation) -> bool:
+        """Whether an explanation changes a mean target anywhere."""
+        states = self._learned[0].experience.num_states
+        for one in self._learned:
+            x, q = one.experience, one.values
+            correct = Backup.of(x, self.update(x)).targets(q, one.initial)
+            for choice in explanation.choices(states)[:1]:
+                changed = Backup.of(x, self.update(x, [(explanation, choice)]))
+                if not np.allclose(changed.targets(q, one.initial), correct):
+                    return True
+        return False
+
+
+# Values that move by more than this between the quarters are not at rest.
+_MOVING = 0.2
+
+
+def _distance(fit: Fit) -> float:
+    return fit.distance
+
+
+def _distance_and_noise(errors: FloatArray) -> tuple[float, float]:
+    """Return the root mean square of the mean errors over the seeds, and its standard error.
+
+    Args:
+        errors: (seeds, S, A), NaN where nothing is known.
+    """
+    known = ~np.isnan(errors).all(axis=0)
+    if not known.any():
+        return math.inf, 0.0
+    errors = errors[:, known]
+    mean = np.nanmean(errors, axis=0)
+    if len(errors) < 2:
+        return _rms(mean), 0.0
+    return _rms(mean), _rms(np.nan_to_num(np.nanstd(errors, axis=0))) / math.sqrt(len(errors) - 1)
+
+
+def _rms(numbers: FloatArray) -> float:
+    return float(np.sqrt(np.mean(np.square(numbers))))

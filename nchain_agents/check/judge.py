@@ -1,0 +1,95 @@
+"""Which explanation holds: the verdict on an agent's values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from nchain_agents.check.values import Explainer, Fit, Learned
+
+# Approximation and noise explain such a distance, relative to the size of the values.
+SMALL = 0.03
+# An explanation must be nearer than the correct update by this factor.
+_NEARER = 3.0
+# Explanations within this ratio of the nearest one, or nearer than this, are not told apart.
+_RATIO, _SAME = 2.0, 0.01
+# Standard errors of the seeds that a distance may have from noise.
+_ERRORS = 3.0
+
+Kind = Literal["correct", "explained", "moving", "unexplained"]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the values say.
+
+    Args:
+        kind: "correct"; "explained": by one of `named`; "moving": the values have not come to rest;
+            "unexplained": they have, and no explanation holds.
+        correct: The fit of the correct update.
+        named: The explanations that hold, nearest first, where kind is "explained".
+        others: The other explanations that were measured, nearest first.
+        drift: How far the values still moved, relative to their size.
+    """
+
+    kind: Kind
+    correct: Fit
+    named: tuple[Fit, ...]
+    others: tuple[Fit, ...]
+    drift: float
+
+    @property
+    def clear(self) -> bool:
+        """Whether more steps would not change it."""
+        if self.kind == "correct":
+            return self.correct.distance <= SMALL
+        return self.kind == "explained" and len(self.named) == 1
+
+
+def judge(learned: Sequence[Learned], gamma: float, on_policy: bool = False) -> Judgement:
+    """Return what values say.
+
+    The correct update is never rejected where it fits. Single explanations are tried before pairs,
+    and those without a parameter are named before those whose parameter was fitted.
+
+    Args:
+        learned: What agents of one kind learned: one entry for each problem and seed.
+        gamma: The discount factor that they were given.
+        on_policy: Whether they are to learn the values of the policy that they follow.
+    """
+    explainer = Explainer(learned, gamma, on_policy)
+    correct = explainer.fit()
+    drift = max(one.drift for one in learned)
+    if correct.distance <= SMALL:
+        return Judgement("correct", correct, (), (), drift)
+    singles = sorted(explainer.singles(), key=lambda fit: fit.distance)
+    named = _named(singles, correct)
+    measured = singles
+    if not named and correct.distance > _allowed(correct):
+        pairs = sorted(explainer.pairs(), key=lambda fit: fit.distance)
+        named = _named(pairs, correct)
+        measured = sorted([*singles, *pairs[:5]], key=lambda fit: fit.distance)
+    others = tuple(fit for fit in measured if fit not in named)
+    kind: Kind = "unexplained"
+    if named:
+        kind = "explained"
+    elif correct.distance <= _allowed(correct):
+        kind = "correct"
+    elif drift > SMALL:
+        kind = "moving"
+    return Judgement(kind, correct, named, others, drift)
+
+
+def _named(fits: Sequence[Fit], correct: Fit) -> tuple[Fit, ...]:
+    """Return the fits that hold and are not told apart, of fits in the order of their distance."""
+    if not fits or fits[0].distance > min(_allowed(fits[0]), correct.distance / _NEARER):
+        return ()
+    near = [fit for fit in fits if fit.distance <= max(_RATIO * fits[0].distance, _SAME)]
+    return tuple([fit for fit in near if not fit.fitted] or near)
+
+
+def _allowed(fit: Fit) -> float:
+    """Return the distance that approximation and noise explain."""
+    return SMALL + _ERRORS * fit.noise if math.isfinite(fit.noise) else SMALL
