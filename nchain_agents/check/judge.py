@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from nchain_agents.check.values import Explainer, Fit, Learned
+from nchain_agents.check.lesson import Lesson
+from nchain_agents.check.values import Explainer, Fit
 
 # Approximation and noise explain such a distance, relative to the size of the values.
 SMALL = 0.03
@@ -48,20 +49,20 @@ class Judgement:
         return self.kind == "explained" and len(self.named) == 1
 
 
-def judge(learned: Sequence[Learned], gamma: float, on_policy: bool = False) -> Judgement:
+def judge(lessons: Sequence[Lesson], gamma: float, on_policy: bool = False) -> Judgement:
     """Return what values say.
 
     The correct update is never rejected where it fits. Single explanations are tried before pairs,
     and those without a parameter are named before those whose parameter was fitted.
 
     Args:
-        learned: What agents of one kind learned: one entry for each problem and seed.
+        lessons: What agents of one kind learned, with values: one for each problem and seed.
         gamma: The discount factor that they were given.
         on_policy: Whether they are to learn the values of the policy that they follow.
     """
-    explainer = Explainer(learned, gamma, on_policy)
+    explainer = Explainer(lessons, gamma, on_policy)
     correct = explainer.fit()
-    drift = max(one.drift for one in learned)
+    drift = explainer.drift
     if correct.distance <= SMALL:
         return Judgement("correct", correct, (), (), drift)
     singles = sorted(explainer.singles(), key=lambda fit: fit.distance)

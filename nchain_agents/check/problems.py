@@ -70,7 +70,7 @@ ENDING = Problem(
 CONTINUING = Problem(
     "continuing",
     next_state=((2, 0), (1, 0), (2, 3), (0, 0)),
-    reward=((2.0, -0.5), (0.0, -1.5), (-0.5, 0.0), (-1.5, -1.5)),
+    reward=((0.8, -0.2), (0.0, -0.6), (-0.2, 0.0), (-0.6, -0.6)),
     terminates=(),
     max_episode_steps=3,
 )

@@ -18,12 +18,17 @@ from scipy.optimize import minimize_scalar
 
 from nchain_agents.check.experience import Experience
 from nchain_agents.check.explanations import EXPLANATIONS, Explanation, Update, on_policy, q_learning
-from nchain_env.mdp import FloatArray, IntArray
+from nchain_agents.check.lesson import Lesson
+from nchain_env.mdp import BoolArray, FloatArray, IntArray
 
 # Pairs of state and action that were visited less often say nothing.
 _VISITS = 20
 # Replay buffers keep all transitions, and constant step sizes the last ones: the nearer one counts.
 _WINDOWS = (0.0, 0.5)
+# Values that move by more than this between the last two quarters, relative to their size, are not
+# at rest.
+_MOVING = 0.2
+_TINY = 1e-12
 
 
 class Backup(NamedTuple):
@@ -75,39 +80,6 @@ class Backup(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Learned:
-    """What one agent did and learned in one problem.
-
-    Args:
-        problem: The name of the problem.
-        experience: The transitions that it saw.
-        initial: (S, A) the values before it learned.
-        earlier: (S, A) the mean of the values in the third quarter of the training.
-        values: (S, A) the mean of the values in the last quarter.
-    """
-
-    problem: str
-    experience: Experience
-    initial: FloatArray
-    earlier: FloatArray
-    values: FloatArray
-
-    @property
-    def scale(self) -> float:
-        """The size of values and rewards, to which distances are relative."""
-        known = self.experience.visits >= _VISITS
-        if not known.any():
-            return math.nan
-        return max(_rms(self.values[known]), _rms(self.experience.reward))
-
-    @property
-    def drift(self) -> float:
-        """How far the values moved between the last two quarters, relative to their size."""
-        known = self.experience.visits >= _VISITS
-        return _rms((self.values - self.earlier)[known]) / self.scale
-
-
-@dataclass(frozen=True)
 class Fit:
     """How well explanations fit what was learned.
 
@@ -134,22 +106,54 @@ class Fit:
         return any(one.continuous for one in self.explanations)
 
 
+class _Learned(NamedTuple):
+    """The part of a lesson that is explained.
+
+    Args:
+        problem: The name of the problem.
+        x: The transitions.
+        initial: (S, A) the values before the training.
+        q: (S, A) the values at its end.
+        known: (S, A) which pairs were visited often enough.
+        scale: The size of values and rewards, to which distances are relative.
+        drift: How far the values moved between the last two quarters, relative to their size.
+    """
+
+    problem: str
+    x: Experience
+    initial: FloatArray
+    q: FloatArray
+    known: BoolArray
+    scale: float
+    drift: float
+
+    @classmethod
+    def of(cls, lesson: Lesson) -> _Learned:
+        x, values = lesson.experience, lesson.values
+        assert values is not None
+        known = x.visits >= _VISITS
+        scale = max(_rms(values.late[known]), _rms(x.reward), _TINY)
+        drift = _rms((values.late - values.earlier)[known]) / scale
+        return cls(lesson.problem.name, x, values.initial, values.late, known, scale, drift)
+
+
 class Explainer:
     """Measures explanations on what agents of one kind learned.
 
     Args:
-        learned: What they learned: one entry for each problem and seed.
+        lessons: What they learned, with values: one for each problem and seed.
         gamma: The discount factor that they were given.
         on_policy: Whether they are to learn the values of the policy that they follow, as Sarsa.
     """
 
-    def __init__(self, learned: Sequence[Learned], gamma: float, on_policy: bool = False) -> None:
+    def __init__(self, lessons: Sequence[Lesson], gamma: float, on_policy: bool = False) -> None:
         self.gamma, self._on_policy = gamma, on_policy
         # values that grow without end are not at rest: they speak only where no others do
-        still = [one for one in learned if one.drift < _MOVING]
-        self._learned = still or list(learned)
+        everything = [_Learned.of(lesson) for lesson in lessons]
+        self._learned = [one for one in everything if one.drift < _MOVING] or everything
+        self.drift = max(one.drift for one in everything)
         self._windows = {
-            start: [one.experience.since(start) for one in self._learned] for start in _WINDOWS
+            start: [one.x.since(start) for one in self._learned] for start in _WINDOWS
         }
 
     def update(self, x: Experience, changes: Iterable[tuple[Explanation, Any]] = ()) -> Update:
@@ -163,7 +167,7 @@ class Explainer:
 
     def fit(self, *explanations: Explanation) -> Fit:
         """Return how well explanations fit together, with at most one parameter that is fitted."""
-        states = self._learned[0].experience.num_states
+        states = self._learned[0].x.num_states
         choices: list[tuple[Any, ...]] = [()]
         for one in explanations:
             choices = [(*some, value) for some in choices for value in one.choices(states)]
@@ -201,9 +205,8 @@ class Explainer:
         """Return distance and noise, by the transitions after a part of the training."""
         errors: dict[str, list[FloatArray]] = {}
         for one, x in zip(self._learned, self._windows[start], strict=True):
-            targets = Backup.of(x, self.update(x, changes)).targets(one.values, one.initial)
-            known = one.experience.visits >= _VISITS
-            error = np.where(known, targets - one.values, np.nan) / one.scale
+            targets = Backup.of(x, self.update(x, changes)).targets(one.q, one.initial)
+            error = np.where(one.known, targets - one.q, np.nan) / one.scale
             errors.setdefault(one.problem, []).append(error)
         return max(_distance_and_noise(np.array(found)) for found in errors.values())
 
@@ -222,19 +225,14 @@ class Explainer:
 
     def _differs(self, explanation: Explanation) -> bool:
         """Whether an explanation changes a mean target anywhere."""
-        states = self._learned[0].experience.num_states
+        states = self._learned[0].x.num_states
         for one in self._learned:
-            x, q = one.experience, one.values
-            correct = Backup.of(x, self.update(x)).targets(q, one.initial)
-            for choice in explanation.choices(states)[:1]:
-                changed = Backup.of(x, self.update(x, [(explanation, choice)]))
-                if not np.allclose(changed.targets(q, one.initial), correct):
-                    return True
+            correct = Backup.of(one.x, self.update(one.x)).targets(one.q, one.initial)
+            update = self.update(one.x, [(explanation, explanation.choices(states)[0])])
+            changed = Backup.of(one.x, update).targets(one.q, one.initial)
+            if not np.allclose(changed, correct):
+                return True
         return False
-
-
-# Values that move by more than this between the quarters are not at rest.
-_MOVING = 0.2
 
 
 def _distance(fit: Fit) -> float:
@@ -258,4 +256,4 @@ def _distance_and_noise(errors: FloatArray) -> tuple[float, float]:
 
 
 def _rms(numbers: FloatArray) -> float:
-    return float(np.sqrt(np.mean(np.square(numbers))))
+    return float(np.sqrt(np.mean(np.square(numbers)))) if numbers.size else 0.0
