@@ -66,9 +66,9 @@ def judge(lessons: Sequence[Lesson], gamma: float, on_policy: bool = False) -> J
     if correct.distance <= SMALL:
         return Judgement("correct", correct, (), (), drift)
     singles = sorted(explainer.singles(), key=lambda fit: fit.distance)
-    named = _named(singles, correct)
+    named = _named(singles, correct) if explainer.at_rest else ()
     measured = singles
-    if not named and correct.distance > _allowed(correct):
+    if not named and explainer.at_rest and correct.distance > _allowed(correct):
         pairs = sorted(explainer.pairs(), key=lambda fit: fit.distance)
         named = _named(pairs, correct)
         measured = sorted([*singles, *pairs[:5]], key=lambda fit: fit.distance)

@@ -74,3 +74,35 @@ CONTINUING = Problem(
     terminates=(),
     max_episode_steps=3,
 )
+# Their best actions differ between all explanations, except those that never change one, such as
+# rewards twice as large. They are for agents that have no values.
+CHOICES = (
+    Problem(
+        "choices 1",
+        next_state=((1, 3), (2, 1), (0, 3), (2, 0)),
+        reward=((2.0, 0.5), (0.5, 0.0), (1.5, -2.0), (-0.5, 0.5)),
+        terminates=((0, 0), (2, 0)),
+        max_episode_steps=2,
+    ),
+    Problem(
+        "choices 2",
+        next_state=((2, 2), (1, 0), (0, 0), (3, 2)),
+        reward=((-0.5, 1.0), (1.0, 1.0), (-1.5, -1.5), (-1.0, 2.0)),
+        terminates=((1, 0), (3, 0)),
+        max_episode_steps=3,
+    ),
+    Problem(
+        "choices 3",
+        next_state=((2, 1), (0, 3), (3, 0), (0, 2)),
+        reward=((-1.0, -1.0), (0.5, -1.0), (-0.5, 1.5), (-1.5, 1.0)),
+        terminates=((1, 0), (2, 0), (3, 1)),
+        max_episode_steps=3,
+    ),
+    Problem(
+        "choices 4",
+        next_state=((2, 1), (0, 1), (2, 3), (1, 1)),
+        reward=((1.0, 0.5), (-2.0, -1.0), (0.5, -1.5), (-1.0, 0.5)),
+        terminates=((1, 1),),
+        max_episode_steps=2,
+    ),
+)

@@ -70,13 +70,13 @@ class Backup(NamedTuple):
         return np.where(self.count > 0, self.reward + self.weight @ self.value(q), initial)
 
     def fixed_point(self, initial: FloatArray, sweeps: int = 5000) -> FloatArray:
-        """Return the values that are their own mean targets; NaN where they grow without end."""
+        """Return the values that are their own mean targets, after so many sweeps if none are."""
         q = initial
         for _ in range(sweeps):
             before, q = q, self.targets(q, initial)
             if np.abs(q - before).max() < 1e-9:
-                return q
-        return np.full_like(q, np.nan)
+                break
+        return q
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class _Learned(NamedTuple):
         q: (S, A) the values at its end.
         known: (S, A) which pairs were visited often enough.
         scale: The size of values and rewards, to which distances are relative.
-        drift: How far the values moved between the last two quarters, relative to their size.
+        moved: (S, A) how far the values moved between the last two quarters, relative to that.
     """
 
     problem: str
@@ -125,7 +125,7 @@ class _Learned(NamedTuple):
     q: FloatArray
     known: BoolArray
     scale: float
-    drift: float
+    moved: FloatArray
 
     @classmethod
     def of(cls, lesson: Lesson) -> _Learned:
@@ -133,8 +133,8 @@ class _Learned(NamedTuple):
         assert values is not None
         known = x.visits >= _VISITS
         scale = max(_rms(values.late[known]), _rms(x.reward), _TINY)
-        drift = _rms((values.late - values.earlier)[known]) / scale
-        return cls(lesson.problem.name, x, values.initial, values.late, known, scale, drift)
+        moved = np.where(known, values.late - values.earlier, 0.0) / scale
+        return cls(lesson.problem.name, x, values.initial, values.late, known, scale, moved)
 
 
 class Explainer:
@@ -148,10 +148,15 @@ class Explainer:
 
     def __init__(self, lessons: Sequence[Lesson], gamma: float, on_policy: bool = False) -> None:
         self.gamma, self._on_policy = gamma, on_policy
+        learned = [_Learned.of(lesson) for lesson in lessons]
+        moved: dict[str, list[FloatArray]] = {}
+        for one in learned:
+            moved.setdefault(one.problem, []).append(one.moved)
+        drifts = {problem: _rms(np.mean(found, axis=0)) for problem, found in moved.items()}
         # values that grow without end are not at rest: they speak only where no others do
-        everything = [_Learned.of(lesson) for lesson in lessons]
-        self._learned = [one for one in everything if one.drift < _MOVING] or everything
-        self.drift = max(one.drift for one in everything)
+        self._learned = [one for one in learned if drifts[one.problem] < _MOVING] or learned
+        self.drift = max(drifts.values())
+        self.at_rest = min(drifts.values()) < _MOVING
         self._windows = {
             start: [one.x.since(start) for one in self._learned] for start in _WINDOWS
         }
