@@ -54,7 +54,9 @@ def behaviour(make: Make, seed: int, steps: int) -> list[Finding]:
     found: dict[str, Finding] = {}
     with global_generators(0):
         for finding in _findings(make, seed, steps):
-            found.setdefault(finding.name, finding)
+            known = found.setdefault(finding.name, finding)
+            if finding.mistake and not known.mistake:
+                found[finding.name] = finding
     return list(found.values())
 
 
@@ -85,8 +87,8 @@ def _conduct(trial: Trial) -> Iterator[Finding]:
     if recorder.past_the_end:
         yield Finding(
             "steps past the end",
-            f"{where} the agent took {recorder.past_the_end} steps after an episode's end without a "
-            f"reset, {trial.steps} in all.",
+            f"{where} the agent took {recorder.past_the_end} of {trial.steps} steps after an "
+            "episode's end, without a reset.",
             "a loop that ends at `terminated` alone, or at `truncated` alone; `reset` must follow "
             "both",
             _ENV,
@@ -94,8 +96,8 @@ def _conduct(trial: Trial) -> Iterator[Finding]:
     if trial.problem is LIMITED and recorder.abandoned:
         yield Finding(
             "resets early",
-            f"{where} the agent reset the environment {recorder.abandoned} times before the end of an "
-            "episode.",
+            f"{where} the agent reset the environment {recorder.abandoned} times before the "
+            "end of an episode.",
             "a time limit of its own; what follows such a step must not be dropped",
             "Pardo et al. 2018, Time Limits in Reinforcement Learning",
             mistake=False,
@@ -118,8 +120,8 @@ def _failure(trial: Trial) -> Iterator[Finding]:
     if recorder.illegal:
         yield Finding(
             "illegal action",
-            f"{where} the agent took the action {reprlib.repr(recorder.illegal[0])}, which is not in "
-            f"{recorder.action_space}.",
+            f"{where} the agent took the action {reprlib.repr(recorder.illegal[0])}, which is "
+            f"not in {recorder.action_space}.",
             "an array of length 1 or a float in place of an integer; the index of another axis",
             _ENV,
             traceback=traceback,
@@ -177,8 +179,8 @@ def _no_exploration(trial: Trial) -> Iterator[Finding]:
         said = ", ".join(f"action {a} in state {s} (visited {total[s]} times)" for s, a in pairs)
         yield Finding(
             "no exploration",
-            f"{trial.problem.where} the agent never took {said}; with epsilon = {_LEAST_EPSILON:g} the "
-            f"probability of that is {chance:.1g}.",
+            f"{trial.problem.where} the agent never took {said}; with epsilon = {_LEAST_EPSILON:g} "
+            f"the probability of that is {chance:.1g}.",
             "actions that are always greedy; an epsilon that is 0, or that decays too fast",
             "Sutton & Barto 2018, section 2.2",
         )

@@ -50,7 +50,8 @@ class _Track:
                 bool(ghost),
             )
         )
-        self._state, self.over = next_state, terminated or truncated
+        self._state = next_state
+        self.over = terminated or truncated or (self.over and not ghost)
 
 
 class Recorder(gym.Wrapper[Any, Any, Any, Any]):

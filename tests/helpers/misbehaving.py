@@ -71,23 +71,15 @@ class TakesMoreSteps(Plain):
 
 
 class EndsItsEpisode(Plain):
-    """It takes whole episodes, but in an environment without an end it stops in time."""
-
     def learn(self, total_timesteps: int) -> None:
-        s, taken = self.first(), 0
-        while taken < total_timesteps or (self.more and taken < total_timesteps + 23):
+        s, taken, self.over = self.first(), 0, False
+        while taken < total_timesteps or not self.over:
             s = self.step(s)
             taken += 1
 
-    more = False
-
     def after(self, s: int, terminated: bool, truncated: bool) -> int:
-        self.more = not (terminated or truncated) and self.limited
+        self.over = terminated or truncated
         return super().after(s, terminated, truncated)
-
-    @property
-    def limited(self) -> bool:
-        return self.env.env.__class__.__name__ == "TimeLimit"
 
 
 class CountsEpisodes(Plain):

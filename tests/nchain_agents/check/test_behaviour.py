@@ -34,12 +34,12 @@ def found(make: Any, seed: int = 0, steps: int = STEPS) -> dict[str, Finding]:
         (
             agents.IgnoresTruncation,
             "steps past the end",
-            "the agent took 777 steps after an episode's",
+            "the agent took 777 of 800 steps after an episode's end",
         ),
         (
             agents.IgnoresTermination,
             "steps past the end",
-            "the agent took 199 steps after an episode's",
+            "the agent took 199 of 200 steps after an episode's end",
         ),
         (
             agents.ResetsEarly,
@@ -109,6 +109,7 @@ def found(make: Any, seed: int = 0, steps: int = STEPS) -> dict[str, Finding]:
         (agents.NoLearn, "cannot be used", "NoLearn has no method `learn`."),
         # twice the steps, an episode of 23 steps and a rollout of one
         (agents.StepsForever, "does not stop", "(total_timesteps=800) took 1624 steps and was"),
+        (agents.EndsItsEpisode, "does not stop", "(total_timesteps=200) took 424 steps and was"),
         (agents.CountsEpisodes, "does not stop", "(total_timesteps=200) took 424 steps and was"),
     ],
     ids=lambda value: value.__name__ if isinstance(value, type) else "",
@@ -120,13 +121,13 @@ def test_what_is_done_wrong_is_found_with_its_figures(agent: Any, name: str, fig
 
 
 REMARKS = {
-    agents.EndsItsEpisode: {"takes more steps"},
     agents.ResetsEarly: {"resets early"},
     agents.SeedsGlobally: {"global random numbers"},
     agents.Optimistic: {"another seed, the same actions"},
 }
 ALSO = {
     agents.CountsEpisodes: {"takes more steps", "takes fewer steps", "does not stop"},
+    agents.EndsItsEpisode: {"takes more steps", "does not stop"},
     agents.DrawsGlobally: {"not repeatable", "global random numbers"},
     agents.Greedy: {"no exploration", "another seed, the same actions"},
     agents.TakesNoSteps: {"takes no steps"},
@@ -220,6 +221,26 @@ def test_an_agent_that_explores_little_is_not_taken_for_one_that_does_not() -> N
 def test_few_steps_are_no_evidence_against_exploration() -> None:
     findings = found(agents.Greedy, steps=400)  # 0.975 ** 400 = 4e-5
     assert findings.keys() == {"another seed, the same actions"}
+
+
+def test_a_remark_gives_way_to_a_mistake_of_the_same_name() -> None:
+    class More(agents.EndsItsEpisode):
+        """It ends its episode, or stops after two steps more."""
+
+        def learn(self, total_timesteps: int) -> None:
+            self.left = total_timesteps + 2
+            super().learn(total_timesteps)
+
+        def after(self, s: int, terminated: bool, truncated: bool) -> int:
+            s = super().after(s, terminated, truncated)
+            self.left -= 1
+            self.over |= self.left == 0
+            return s
+
+    # Of 803 steps, two more complete 35 episodes of 23, which alone is a remark.
+    finding = found(More, steps=803)["takes more steps"]
+    assert finding.mistake
+    assert "Where episodes never end, learn(total_timesteps=200) took 202 steps." in finding.says
 
 
 def test_the_states_of_the_global_generators_are_as_before() -> None:
