@@ -5,6 +5,7 @@ from __future__ import annotations
 import reprlib
 from collections import Counter
 from collections.abc import Iterator
+from itertools import zip_longest
 
 import numpy as np
 
@@ -20,12 +21,13 @@ from nchain_agents.check.trial import (
     global_generators,
     train,
 )
-from nchain_env.mdp import IntArray
 
 # An agent that acts at random in every 20th step explores little, and is correct.
 _LEAST_EPSILON = 0.05
 # What happens to a correct agent with a smaller probability is taken for a mistake.
 _CHANCE = 1e-6
+# How many more seeds are tried where two give the same actions, and for how many steps.
+_SEEDS, _FEW_STEPS = 20, 200
 
 _ENV = "Gymnasium, Env.step and Env.reset"
 _LEARN = "stable-baselines3, BaseAlgorithm.learn"
@@ -37,13 +39,14 @@ def behaviour(make: Make, seed: int, steps: int) -> list[Finding]:
 
     It learns five times, on tables of three states and two actions without chance: twice with the
     same seed, once with another one; and for a quarter of the steps where episodes never end, and
-    where every step terminates. It is stopped where it goes on for twice the steps.
+    where every step terminates. It is stopped where it goes on for twice the steps. Where two seeds
+    give the same actions, 20 more agents learn for at most 200 steps each.
 
     Args:
         make: A function of an environment and a seed that returns an agent with the methods
             `learn(total_timesteps=...)` and `predict(observation, deterministic=True)`, which
             returns an action and a state.
-        seed: The seed of the agent, at least 0; the next one is used, too.
+        seed: The seed of the agent, at least 0; the next ones are used, too.
         steps: The number of steps to learn for, at least 1. From about 600 steps on, an agent that
             does not explore is told from one that explores little.
 
@@ -72,7 +75,9 @@ def _findings(make: Make, seed: int, steps: int) -> Iterator[Finding]:
     yield from _conduct(again)
     yield from _conduct(other)
     if again.finished and other.finished:
-        yield from _seeding(first, again, other)
+        yield from _not_repeatable(first, again)
+        if _same_actions(first, other) and _same_actions(first, again):
+            yield from _seed_ignored(make, first)
     yield from _global_generators(again)
     yield from predictions(first)
     for problem in (ENDLESS, ONE_STEP):
@@ -186,36 +191,52 @@ def _no_exploration(trial: Trial) -> Iterator[Finding]:
         )
 
 
-def _seeding(first: Trial, again: Trial, other: Trial) -> Iterator[Finding]:
-    """Yield whether the seed, and nothing else, decides on the actions."""
-    actions, repeated, others = (one.recorder.experience.action for one in (first, again, other))
-    if not np.array_equal(actions, repeated):
+def _not_repeatable(first: Trial, again: Trial) -> Iterator[Finding]:
+    """Yield whether two agents with the same seed differ."""
+    if not _same_actions(first, again):
         yield Finding(
             "not repeatable",
             f"Two agents with the seed {first.seed} took other actions from step "
-            f"{_first_difference(actions, repeated)} on, in an environment without chance.",
+            f"{_first_difference(first, again)} on, in an environment without chance.",
             "a generator that the seed does not reach: `random`, `numpy.random`, torch's, or "
             "`env.action_space.sample()` without `env.action_space.seed(seed)`",
             _REPEATABLE,
         )
-    elif np.array_equal(actions, others):
-        chance = draws(first)
-        why = "but its predictions draw random numbers"
+
+
+def _seed_ignored(make: Make, first: Trial) -> Iterator[Finding]:
+    """Yield whether agents with many seeds do the same.
+
+    Two may, where chance decides on ties only. Many agents that explore a little do not, in a few
+    steps each.
+    """
+    steps = min(first.asked, _FEW_STEPS)
+    if (1 - _LEAST_EPSILON / 2) ** (_SEEDS * steps) > _CHANCE:
+        return
+    last = first.seed + _SEEDS
+    trials = (train(make, LIMITED, seed, steps) for seed in range(first.seed + 1, last + 1))
+    one = next(trials)
+    if all(_same_actions(one, trial) for trial in trials):
+        random = draws(first)
+        why = "though it draws random numbers" if random else "it draws none, or ignores its seed"
         yield Finding(
             "another seed, the same actions",
-            f"With the seeds {first.seed} and {other.seed} the agent took the same {len(actions)} "
-            f"actions; {why if chance else 'it makes no random choice, or ignores the seed'}.",
+            f"With each of the seeds {one.seed} to {last} the agent took the same {one.steps} "
+            f"actions; {why}.",
             "a generator that has the same seed in each agent",
             _REPEATABLE,
-            mistake=chance,
+            mistake=random,
         )
 
 
-def _first_difference(one: IntArray, two: IntArray) -> int:
+def _same_actions(one: Trial, two: Trial) -> bool:
+    return np.array_equal(one.recorder.experience.action, two.recorder.experience.action)
+
+
+def _first_difference(one: Trial, two: Trial) -> int:
     """Return the number, from 1, of the first step in which the actions differ."""
-    common = min(len(one), len(two))
-    differ = np.append(one[:common] != two[:common], True)
-    return int(differ.argmax()) + 1
+    actions = zip_longest(*(trial.recorder.experience.action.tolist() for trial in (one, two)))
+    return next(i for i, (a, b) in enumerate(actions, start=1) if a != b)
 
 
 def _global_generators(trial: Trial) -> Iterator[Finding]:

@@ -33,18 +33,22 @@ class Problem(NamedTuple):
     where: str
 
 
-def _terminating(mdp: TabularMDP) -> TabularMDP:
-    ends = np.ones_like(mdp.terminated)
-    return TabularMDP(mdp.next_state, mdp.probability, mdp.reward, ends, mdp.initial)
+def _chain(*, ends: bool) -> TabularMDP:
+    """Return a chain without chance, so that all chance is the agent's.
+
+    All rewards are positive: a greedy agent that begins with values of 0 never takes an action that
+    it has not taken at first.
+    """
+    mdp = chain_mdp(n=3, slip=0.0, small=1.0, large=3.0)
+    terminated = np.full_like(mdp.terminated, ends)
+    return TabularMDP(mdp.next_state, mdp.probability, mdp.reward + 0.5, terminated, mdp.initial)
 
 
-# Without chance, so that all chance is the agent's.
-_CHAIN = chain_mdp(n=3, slip=0.0, small=1.0, large=3.0)
 # A number that divides few numbers of steps: the training ends within an episode.
 TIME_LIMIT = 23
-LIMITED = Problem(_CHAIN, TIME_LIMIT, f"With a time limit of {TIME_LIMIT} steps,")
-ENDLESS = Problem(_CHAIN, None, "Where episodes never end,")
-ONE_STEP = Problem(_terminating(_CHAIN), None, "Where every step terminates the episode,")
+LIMITED = Problem(_chain(ends=False), TIME_LIMIT, f"With a time limit of {TIME_LIMIT} steps,")
+ENDLESS = Problem(_chain(ends=False), None, "Where episodes never end,")
+ONE_STEP = Problem(_chain(ends=True), None, "Where every step terminates the episode,")
 
 
 @dataclass

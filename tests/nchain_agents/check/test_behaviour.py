@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 from typing import Any
 
 import misbehaving as agents
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from table_learners import AGENTS
 
-from nchain_agents import RewardSum
+from nchain_agents import QLearning, RewardSum
 from nchain_agents.check.behaviour import behaviour
 from nchain_agents.check.finding import Finding
 
@@ -66,12 +67,14 @@ def found(make: Any, seed: int = 0, steps: int = STEPS) -> dict[str, Finding]:
         (
             agents.ConstantSeed,
             "another seed, the same actions",
-            "the seeds 0 and 1 the agent took the same 800 actions; but its predictions draw",
+            "With each of the seeds 1 to 20 the agent took the same 200 actions; though it draws "
+            "random numbers.",
         ),
         (
             agents.Optimistic,
             "another seed, the same actions",
-            "the seeds 0 and 1 the agent took the same 800 actions; it makes no random choice, or",
+            "With each of the seeds 1 to 20 the agent took the same 200 actions; it draws none, or "
+            "ignores its seed.",
         ),
         # From state 0 it goes up, and stays: 35 episodes, of which each visits states 0 and 1 once.
         (
@@ -161,10 +164,7 @@ def test_nothing_else_is_found(agent: Any) -> None:
 @pytest.mark.parametrize("steps", [1, 2, 24, STEPS])
 def test_a_correct_agent_is_not_accused(agent: Any, steps: int) -> None:
     for seed in range(3):
-        findings = found(agent, seed, steps)
-        if steps < 24:  # two agents may take the same few actions
-            findings.pop("another seed, the same actions", None)
-        assert not findings
+        assert not found(agent, seed, steps)
 
 
 EXPLORING = [agent for agent in AGENTS if agent is not RewardSum]
@@ -180,19 +180,20 @@ def test_the_agents_of_the_package_are_not_accused(agent: Any) -> None:
 @pytest.mark.parametrize("agent", EXPLORING)
 def test_the_agents_of_the_package_are_not_accused_with_many_seeds(agent: Any) -> None:
     for seed in range(100):
-        assert not found(lambda env, seed: agent(env, seed=seed), seed, 2000)
+        assert not found(lambda env, seed: agent(env, seed=seed), seed)
 
 
-def test_the_greedy_sum_of_rewards_does_not_explore() -> None:
-    explores = [not found(lambda env, seed: RewardSum(env, seed=seed), seed) for seed in range(10)]
-    assert not all(explores)  # what it tries at first is by chance
+@pytest.mark.parametrize("agent", [RewardSum, partial(QLearning, epsilon=0.0)])
+def test_the_greedy_agents_of_the_package_do_not_explore(agent: Any) -> None:
+    for seed in range(5):  # chance decides which actions they try
+        assert found(lambda env, seed: agent(env, seed=seed), seed).keys() == {"no exploration"}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["DQN", "PPO", "A2C", "QRDQN"])
 def test_the_agents_of_stable_baselines3_get_a_remark_for_seeding_all(name: str) -> None:
     module = pytest.importorskip("sb3_contrib" if name == "QRDQN" else "stable_baselines3")
-    for seed in range(3):
+    for seed in range(2):
         # a number of steps that none of their rollouts divides
         findings = found(
             lambda env, seed: getattr(module, name)("MlpPolicy", env, seed=seed), seed, 601
@@ -206,8 +207,7 @@ def test_keras_dqn_is_not_accused() -> None:
     pytest.importorskip("keras")
     from nchain_agents import KerasDQN
 
-    for seed in range(2):
-        assert not found(lambda env, seed: KerasDQN(env, seed=seed), seed, 601)
+    assert not found(lambda env, seed: KerasDQN(env, seed=seed), steps=601)
 
 
 def test_an_agent_that_explores_little_is_not_taken_for_one_that_does_not() -> None:

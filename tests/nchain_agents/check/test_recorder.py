@@ -245,3 +245,23 @@ def test_a_vector_is_reset_within_its_episodes() -> None:
     x = envs.experience
     assert x.state.tolist() == [0, 1, 0, 0]
     assert x.last.tolist() == [False, True, True, True]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", MODES)
+def test_an_agent_of_vectors_is_recorded_as_it_counts(mode: AutoresetMode) -> None:
+    pytest.importorskip("keras")
+    from nchain_agents import KerasDQN
+
+    mdp = table(0)
+    inner = TabularVectorEnv(mdp, 3, max_episode_steps=LIMIT, autoreset_mode=mode)
+    envs = VectorRecorder(inner)
+    agent = KerasDQN(envs, seed=0).learn(120)
+    x = envs.experience
+    assert envs.steps == agent.num_timesteps == np.count_nonzero(~x.ghost)
+    assert np.count_nonzero(x.ended) == len(agent.episode_returns)
+    assert (envs.illegal, envs.past_the_end, envs.abandoned) == ([], 0, 0)
+    # Every recorded step is an outcome of the table.
+    real = ~x.ghost
+    outcomes = list(zip(x.state[real], x.action[real], x.next_state[real], strict=True))
+    assert all((s_next == mdp.next_state[s, a]).any() for s, a, s_next in outcomes)
