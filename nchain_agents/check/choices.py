@@ -60,17 +60,21 @@ def agreements(lessons: Sequence[Lesson], gamma: float) -> list[Agreement]:
 
     Of the values that a parameter may have, the one that agrees best counts.
     """
-    found = [_agreement(lessons, gamma, None, None)]
+    found = [agreement(lessons, gamma)]
     for one in EXPLANATIONS:
         states = lessons[0].experience.num_states
-        tried = [_agreement(lessons, gamma, one, value) for value in one.choices(states)]
+        tried = [agreement(lessons, gamma, one, value) for value in one.choices(states)]
         found.append(min(tried, key=lambda agreement: agreement.contradicted))
     return found
 
 
-def _agreement(
-    lessons: Sequence[Lesson], gamma: float, explanation: Explanation | None, parameter: Any
+def agreement(
+    lessons: Sequence[Lesson],
+    gamma: float,
+    explanation: Explanation | None = None,
+    parameter: Any = None,
 ) -> Agreement:
+    """Return how well an explanation agrees, by default the correct update."""
     actions = chosen(lessons)
     values: dict[str, list[FloatArray]] = {}
     for lesson in lessons:

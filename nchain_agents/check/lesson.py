@@ -72,6 +72,8 @@ def learn(
     values = action_values(model, q_values)
     initial = None if values is None else values(states)
     model.learn(total_timesteps=steps)
+    if env.steps == 0:
+        raise ValueError("learn took no step in the environment that it was given")
     learned = None
     if initial is not None and looks:
         half = len(looks) // 2

@@ -17,7 +17,13 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from nchain_agents.check.experience import Experience
-from nchain_agents.check.explanations import EXPLANATIONS, Explanation, Update, on_policy, q_learning
+from nchain_agents.check.explanations import (
+    EXPLANATIONS,
+    Explanation,
+    Update,
+    on_policy,
+    q_learning,
+)
 from nchain_agents.check.lesson import Lesson
 from nchain_env.mdp import BoolArray, FloatArray, IntArray
 
@@ -157,9 +163,7 @@ class Explainer:
         self._learned = [one for one in learned if drifts[one.problem] < _MOVING] or learned
         self.drift = max(drifts.values())
         self.at_rest = min(drifts.values()) < _MOVING
-        self._windows = {
-            start: [one.x.since(start) for one in self._learned] for start in _WINDOWS
-        }
+        self._windows = {start: [one.x.since(start) for one in self._learned] for start in _WINDOWS}
 
     def update(self, x: Experience, changes: Iterable[tuple[Explanation, Any]] = ()) -> Update:
         """Return the correct update, changed by explanations."""
@@ -197,9 +201,7 @@ class Explainer:
         )
         return measured(best.x)
 
-    def _measured(
-        self, explanations: tuple[Explanation, ...], parameters: tuple[Any, ...]
-    ) -> Fit:
+    def _measured(self, explanations: tuple[Explanation, ...], parameters: tuple[Any, ...]) -> Fit:
         changes = list(zip(explanations, parameters, strict=True))
         fits = [self._in_window(start, changes) for start in _WINDOWS]
         return Fit(explanations, parameters, *min(fits))
