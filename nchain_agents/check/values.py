@@ -180,7 +180,7 @@ class Explainer:
         choices: list[tuple[Any, ...]] = [()]
         for one in explanations:
             choices = [(*some, value) for some in choices for value in one.choices(states)]
-        found = min((self._measured(explanations, some) for some in choices), key=_distance)
+        found = min((self.measured(explanations, some) for some in choices), key=_distance)
         for i, one in enumerate(explanations):
             if one.continuous:
                 found = min(found, self._refined(found, i), key=_distance)
@@ -194,14 +194,15 @@ class Explainer:
 
         def measured(value: float) -> Fit:
             parameters = (*found.parameters[:i], float(value), *found.parameters[i + 1 :])
-            return self._measured(found.explanations, parameters)
+            return self.measured(found.explanations, parameters)
 
         best = minimize_scalar(
             lambda value: measured(value).distance, bounds=bounds, method="bounded"
         )
         return measured(best.x)
 
-    def _measured(self, explanations: tuple[Explanation, ...], parameters: tuple[Any, ...]) -> Fit:
+    def measured(self, explanations: tuple[Explanation, ...], parameters: tuple[Any, ...]) -> Fit:
+        """Return how well explanations with these parameters fit."""
         changes = list(zip(explanations, parameters, strict=True))
         fits = [self._in_window(start, changes) for start in _WINDOWS]
         return Fit(explanations, parameters, *min(fits))
@@ -216,6 +217,13 @@ class Explainer:
             error = np.where(one.known, targets - one.q, np.nan) / one.scale
             errors.setdefault(one.problem, []).append(error)
         return max(_distance_and_noise(np.array(found)) for found in errors.values())
+
+    def fixed_point(self, lesson: Lesson, fit: Fit) -> FloatArray:
+        """Return the values, (S, A), that explanations lead to on the transitions of a lesson."""
+        assert lesson.values is not None
+        changes = zip(fit.explanations, fit.parameters, strict=True)
+        update = self.update(lesson.experience, changes)
+        return Backup.of(lesson.experience, update).fixed_point(lesson.values.initial)
 
     def singles(self) -> Iterator[Fit]:
         """Yield the fit of each explanation that differs from the correct update here."""

@@ -12,6 +12,7 @@ from nchain_agents.check.finding import Finding
 from nchain_agents.check.judge import Judgement
 from nchain_agents.check.lesson import Lesson
 from nchain_agents.check.values import Fit
+from nchain_agents.report.table import Table
 
 UNEXPLAINED = "none of the explanations"
 MOVING = "not converged yet"
@@ -93,6 +94,34 @@ class CheckReport:
                 lines.append(f"  In the code, look for {finding.look_for}.")
         return "\n".join(lines)
 
+    @property
+    def judged(self) -> bool:
+        """Whether values or choices were judged."""
+        return self.judgement is not None or bool(self.agreements)
+
+    def table(self) -> Table:
+        """Return the table of the explanations, nearest first."""
+        if self.judgement is not None:
+            fits = sorted(_fits(self.judgement), key=lambda fit: fit.distance)
+            rows = [(fit.name, _parameters(fit), f"{fit.distance:.1%}") for fit in fits]
+            return Table(
+                "Explanations of the values",
+                ("explanation", "fitted", "distance"),
+                rows,
+                note="Distance: the root mean square of Q minus the mean targets of the explanation,"
+                " relative to the size of values and rewards; the largest over the problems.",
+            )
+        agreed = sorted(self.agreements, key=lambda one: one.contradicted)
+        return Table(
+            "Explanations of the choices",
+            ("explanation", "fitted", "disagrees in"),
+            [
+                (one.name, _shown(one.parameter), f"{one.contradicted} of {one.compared} states")
+                for one in agreed
+            ],
+            note="An explanation disagrees where the agent's action is worse by its values.",
+        )
+
     def markdown(self) -> str:
         """Return the verdict and the table of explanations as Markdown."""
         lines = [f"## {self.headline}", "", self.evidence, ""]
@@ -138,6 +167,16 @@ def _fit_data(fit: Fit) -> dict[str, Any]:
         "distance": fit.distance,
         "noise": fit.noise,
     }
+
+
+def _parameters(fit: Fit) -> str:
+    return ", ".join(_shown(value) for value in fit.parameters if value is not None)
+
+
+def _shown(parameter: Any) -> str:
+    if parameter is None:
+        return ""
+    return f"{parameter:.3g}" if isinstance(parameter, float) else str(parameter)
 
 
 def of_values(judgement: Judgement, steps: int) -> list[Finding]:
