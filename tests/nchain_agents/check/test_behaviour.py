@@ -205,7 +205,7 @@ def test_the_agents_of_stable_baselines3_get_a_remark_for_seeding_all(name: str)
 
 @pytest.mark.slow
 def test_keras_dqn_is_not_accused() -> None:
-    pytest.importorskip("keras")
+    pytest.importorskip("keras", reason="needs the keras or the jax extra")
     from nchain_agents import KerasDQN
 
     assert not found(lambda env, seed: KerasDQN(env, seed=seed), steps=601)
