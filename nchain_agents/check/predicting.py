@@ -25,7 +25,7 @@ def predictions(trial: Trial) -> Iterator[Finding]:
     used = np.array([recorder.steps, len(recorder.seeds)])
     try:
         actions = _actions(trial, deterministic=True)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         failure = Failure.of(error, "predict(observation, deterministic=True): ")
         yield Finding("cannot predict", failure.reason, source=_SOURCE, traceback=failure.traceback)
         return
@@ -40,7 +40,11 @@ def predictions(trial: Trial) -> Iterator[Finding]:
     yield from _illegal(trial, actions)
     after = _values(trial)
     changing = np.flatnonzero((actions != actions[0]).any(axis=0))
-    if before is not None and after is not None and not np.array_equal(before, after):
+    if (
+        before is not None
+        and after is not None
+        and not np.array_equal(before, after, equal_nan=True)
+    ):
         yield Finding(
             "predict learns",
             f"{CALLS} predictions of each state changed the values by up to "

@@ -3,6 +3,7 @@ from __future__ import annotations
 import random
 from functools import partial
 from typing import Any
+from unittest.mock import MagicMock
 
 import misbehaving as agents
 import numpy as np
@@ -204,7 +205,7 @@ def test_the_agents_of_stable_baselines3_get_a_remark_for_seeding_all(name: str)
 
 @pytest.mark.slow
 def test_keras_dqn_is_not_accused() -> None:
-    pytest.importorskip("keras")
+    pytest.importorskip("keras", reason="needs the keras or the jax extra")
     from nchain_agents import KerasDQN
 
     assert not found(lambda env, seed: KerasDQN(env, seed=seed), steps=601)
@@ -272,6 +273,56 @@ def test_attributes_that_raise_accuse_no_one() -> None:
             raise RuntimeError("not now")
 
     assert not found(Odd)
+
+
+@pytest.mark.parametrize(
+    "returned",
+    [None, 0, (), (0,), (np.nan, None), ("left", None), (1.5, None), ([0, 1], None), (1j, None)],
+    ids=repr,
+)
+def test_predictions_that_are_no_action_are_found(returned: Any) -> None:
+    class Odd(agents.Plain):
+        def predict(self, observation: Any, deterministic: bool = False) -> Any:
+            return returned
+
+    assert found(Odd).keys() == {"cannot predict"}
+
+
+@pytest.mark.parametrize("error", [SystemExit, RecursionError, MemoryError, AssertionError])
+def test_predictions_that_raise_are_found(error: type[BaseException]) -> None:
+    class Odd(agents.Plain):
+        def predict(self, observation: Any, deterministic: bool = False) -> Any:
+            raise error
+
+    finding = found(Odd)["cannot predict"]
+    assert finding.mistake
+    assert finding.traceback is not None
+    assert error.__name__ in finding.says
+
+
+@pytest.mark.parametrize("values", [np.nan, np.zeros(5), "none", None])
+def test_values_that_are_none_accuse_no_one(values: Any) -> None:
+    class Odd(agents.Plain):
+        def q_values(self, observation: Any) -> Any:
+            return values if np.ndim(values) or values != values else [values, values]
+
+    assert not found(Odd)
+
+
+@pytest.mark.parametrize("made", [None, 3, "agent", object, MagicMock(), {}])
+def test_what_is_no_agent_is_found(made: Any) -> None:
+    (finding,) = behaviour(lambda env, seed: made, 0, 50)
+    assert finding.mistake
+    assert finding.name == ("takes no steps" if isinstance(made, MagicMock) else "cannot be used")
+
+
+def test_an_agent_that_cannot_be_made_is_found() -> None:
+    def make(env: Any, seed: int) -> Any:
+        raise LookupError("no such agent")
+
+    (finding,) = behaviour(make, 0, 50)
+    assert finding.name == "raises an exception"
+    assert "LookupError: no such agent (test_behaviour.py:" in finding.says
 
 
 @pytest.mark.parametrize("rollout", [{"n_steps": 64}, {"train_freq": 64}])

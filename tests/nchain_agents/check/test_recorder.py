@@ -250,7 +250,7 @@ def test_a_vector_is_reset_within_its_episodes() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_an_agent_of_vectors_is_recorded_as_it_counts(mode: AutoresetMode) -> None:
-    pytest.importorskip("keras")
+    pytest.importorskip("keras", reason="needs the keras or the jax extra")
     from nchain_agents import KerasDQN
 
     mdp = table(0)
