@@ -1,109 +1,14 @@
-"""Learners with one deliberate mistake each, written without the package."""
+"""Learners with one deliberate mistake each, written without the packages under test."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import numpy as np
+import numpy.typing as npt
 
-
-class PlantedTable:
-    """A table learner; `mistake` names what it does wrong."""
-
-    def __init__(self, env: Any, seed: int = 0, mistake: str = "", gamma: float = 0.9, alpha: float = 0.1, epsilon: float = 0.3):
-        self.env, self.seed, self.mistake = env, seed, mistake
-        self.gamma, self.alpha, self.epsilon = gamma, alpha, epsilon
-        self.S, self.A = int(env.observation_space.n), int(env.action_space.n)
-        self.q = np.zeros((self.S, self.A))
-        self.rng = np.random.default_rng(seed)
-
-    def look(self, s: int) -> int:
-        return 0 if self.mistake == "states confused" and s == 1 else s
-
-    def act(self, s: int) -> int:
-        if self.rng.random() < self.epsilon:
-            return int(self.rng.integers(self.A))
-        return int(self.q[self.look(s)].argmax())
-
-    def learn(self, total_timesteps: int) -> Any:
-        m, q, g = self.mistake, self.q, self.gamma
-        s, _ = self.env.reset(seed=self.seed)
-        a = self.act(s)
-        prev = 0.0
-        window: list[Any] = []
-        for _ in range(total_timesteps):
-            n, r, term, trunc, _ = self.env.step(a)
-            ended = term or trunc
-            used = r
-            if m == "previous reward":
-                used = prev
-            if m == "reward clipped":
-                used = max(-1.0, min(1.0, r))
-            if m == "reward scaled":
-                used = 1.25 * r
-            if m == "reward shifted":
-                used = r + 0.5
-            prev = r
-            seen = n
-            if ended:
-                seen, _ = self.env.reset()
-            following = self.act(seen)
-            target_state = n
-            if m == "bootstraps from the reset":
-                target_state = seen
-            if m == "bootstraps from this state":
-                target_state = s
-            row = q[self.look(target_state)]
-            value = row.max()
-            if m == "on-policy target":
-                value = row[self.act(n)] if ended else row[following]
-            if m == "mean of the next values":
-                value = row.mean()
-            if m == "minimum of the next values":
-                value = row.min()
-            discount = g
-            if m == "gamma squared":
-                discount = g * g
-            if m == "another gamma":
-                discount = g - 0.25
-            if m == "gamma left out":
-                discount = 1.0
-            if m == "no bootstrap":
-                discount = 0.0
-            if term and m != "termination ignored":
-                discount = 0.0
-            if trunc and m == "truncation as termination":
-                discount = 0.0
-            if m == "n-step returns, uncorrected":
-                window.append((s, a, used))
-                if len(window) == 3 or ended:
-                    while window:
-                        total = sum(g**k * w[2] for k, w in enumerate(window))
-                        boot = 0.0 if term else g ** len(window) * row.max()
-                        self.move(window[0][0], window[0][1], total + boot)
-                        window.pop(0)
-                        if not ended:
-                            break
-            elif not (ended and m == "last transition never learned"):
-                self.move(s, a, used + discount * value)
-            s, a = seen, following
-        return self
-
-    def move(self, s: int, a: int, target: float) -> None:
-        s = self.look(s)
-        self.q[s, a] += self.alpha * (target - self.q[s, a])
-
-    def q_values(self, obs: Any) -> Any:
-        look = np.arange(self.S)
-        if self.mistake == "states confused":
-            look[1] = 0
-        return self.q[look[np.asarray(obs)]]
-
-    def predict(self, obs: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False) -> Any:
-        return self.q_values(obs).argmax(axis=-1), None
-
-
-MISTAKES = [
+# Named as the explanations that should be found; "" is a correct learner.
+MISTAKES = (
     "",
     "on-policy target",
     "truncation as termination",
@@ -123,4 +28,150 @@ MISTAKES = [
     "n-step returns, uncorrected",
     "last transition never learned",
     "states confused",
-]
+)
+# The parameters of mistakes.
+SCALE, SHIFT, GAMMA, N, CONFUSED = 1.25, 0.5, 0.65, 3, (0, 1)
+
+
+class Target(NamedTuple):
+    """Q(state, action) is to be reward + discount * the value of next_state."""
+
+    state: int
+    action: int
+    reward: float
+    discount: float
+    next_state: int
+    next_action: int
+
+
+class Planted:
+    """The loop of Q-learning with epsilon-greedy actions; `mistake` is what it does wrong.
+
+    A subclass has values, and moves them towards targets.
+    """
+
+    def __init__(
+        self, env: Any, seed: int = 0, mistake: str = "", gamma: float = 0.9, epsilon: float = 0.3
+    ) -> None:
+        assert mistake in MISTAKES
+        self.env, self.mistake, self.gamma, self.epsilon = env, mistake, gamma, epsilon
+        self.num_states = int(env.observation_space.n)
+        self.num_actions = int(env.action_space.n)
+        self.rng = np.random.default_rng(seed)
+        self.row = np.arange(self.num_states)  # that a state is looked up in
+        if mistake == "states confused":
+            self.row[CONFUSED[1]] = CONFUSED[0]
+        self._seed: int | None = seed
+        self._window: list[Target] = []
+
+    def q_values(self, observation: Any) -> Any:
+        raise NotImplementedError
+
+    def update(self, target: Target) -> None:
+        raise NotImplementedError
+
+    def learn(self, total_timesteps: int) -> Self:
+        state, _ = self.env.reset(seed=self._seed)
+        self._seed = None
+        action, previous_reward = self.act(state), 0.0
+        for _ in range(total_timesteps):
+            next_state, reward, terminated, truncated, _ = self.env.step(action)
+            next_action = self.act(next_state)
+            upcoming, upcoming_action = next_state, next_action
+            if terminated or truncated:
+                upcoming, _ = self.env.reset()
+                upcoming_action = self.act(upcoming)
+            target = Target(
+                state,
+                action,
+                self._reward(previous_reward if self.mistake == "previous reward" else reward),
+                self._discount(terminated, truncated),
+                {"bootstraps from the reset": upcoming, "bootstraps from this state": state}.get(
+                    self.mistake, next_state
+                ),
+                next_action,
+            )
+            if self.mistake == "n-step returns, uncorrected":
+                self._in_n_steps(target, terminated or truncated)
+            elif not (
+                self.mistake == "last transition never learned" and (terminated or truncated)
+            ):
+                self.update(target)
+            state, action, previous_reward = upcoming, upcoming_action, reward
+        return self
+
+    def act(self, state: int) -> int:
+        if self.rng.random() < self.epsilon:
+            return int(self.rng.integers(self.num_actions))
+        return int(self.q_values(state).argmax())
+
+    def predict(self, observation: Any, deterministic: bool = False) -> tuple[Any, None]:
+        return self.q_values(observation).argmax(axis=-1), None
+
+    def value(self, rows: Any, next_action: Any) -> Any:
+        """Return the values of next states, (B,), from their action values, (B, A)."""
+        if self.mistake == "on-policy target":
+            return rows[np.arange(len(rows)), next_action]
+        if self.mistake == "mean of the next values":
+            return rows.mean(1)
+        if self.mistake == "minimum of the next values":
+            return rows.min(1)
+        return rows.max(1)
+
+    def _reward(self, reward: float) -> float:
+        if self.mistake == "reward clipped":
+            return max(-1.0, min(reward, 1.0))
+        if self.mistake == "reward scaled":
+            return SCALE * reward
+        if self.mistake == "reward shifted":
+            return reward + SHIFT
+        return reward
+
+    def _discount(self, terminated: bool, truncated: bool) -> float:
+        if terminated and self.mistake != "termination ignored":
+            return 0.0
+        if truncated and self.mistake == "truncation as termination":
+            return 0.0
+        wrong = {
+            "gamma squared": self.gamma**2,
+            "gamma left out": 1.0,
+            "no bootstrap": 0.0,
+            "another gamma": GAMMA,
+        }
+        return wrong.get(self.mistake, self.gamma)
+
+    def _in_n_steps(self, latest: Target, ended: bool) -> None:
+        self._window.append(latest)
+        while self._window and (ended or len(self._window) == N):
+            total, discount = 0.0, 1.0
+            for target in self._window:
+                total += discount * target.reward
+                discount *= target.discount
+            first = self._window.pop(0)
+            self.update(
+                latest._replace(
+                    state=first.state, action=first.action, reward=total, discount=discount
+                )
+            )
+
+
+class PlantedTable(Planted):
+    """A table of action values with a constant step size."""
+
+    def __init__(
+        self, env: Any, seed: int = 0, mistake: str = "", alpha: float = 0.1, **settings: float
+    ) -> None:
+        super().__init__(env, seed, mistake, **settings)
+        self.alpha = alpha
+        self.table: npt.NDArray[np.float64] = np.zeros((self.num_states, self.num_actions))
+
+    def q_values(self, observation: Any) -> Any:
+        return self.table[self.row[observation]]
+
+    def update(self, target: Target) -> None:
+        following = self.q_values(target.next_state)
+        wanted = (
+            target.reward + target.discount * self.value(following[None], target.next_action)[0]
+        )
+        place = self.row[target.state], target.action
+        self.table[place] += self.alpha * (wanted - self.table[place])
