@@ -14,7 +14,7 @@ from nchain_agents.check.behaviour import behaviour
 from nchain_agents.check.choices import agreement, agreements
 from nchain_agents.check.finding import Finding
 from nchain_agents.check.judge import judge
-from nchain_agents.check.lesson import Lesson, learn
+from nchain_agents.check.lesson import Lesson, Vector, learn
 from nchain_agents.check.problems import CHOICES, CONTINUING, ENDING, Problem
 from nchain_agents.check.values import Explainer
 from nchain_agents.check.verdict import CheckReport, of_choices, of_values
@@ -24,7 +24,7 @@ from nchain_agents.presets.custom import agents_of
 from nchain_agents.quiet import import_quietly
 from nchain_agents.study.failure import Failure
 from nchain_agents.study.pool import Pool
-from nchain_env.checks import instance, integer, real, whole_steps
+from nchain_env.checks import instance, integer, one_of, real, whole_steps
 
 # An agent learns for this part of the steps first; that is enough where nothing is wrong.
 _FIRST = 4
@@ -47,6 +47,8 @@ def check_agent(
     steps: float = 20_000,
     seeds: int = 3,
     q_values: Callable[[Any, Any], Any] | None = None,
+    num_envs: int | None = None,
+    autoreset_mode: str = "NextStep",
     out: Path | str | None = None,
     jobs: int = 0,
     time_limit: float | None = 600.0,
@@ -69,6 +71,9 @@ def check_agent(
         q_values: A function of the agent and of observations, (N,), that returns its action values,
             (N, A); None: its method `q_values`, or the networks of stable-baselines3's DQN and
             QR-DQN. An agent without values is judged by its choices.
+        num_envs: `make` gets a Gymnasium vector environment of so many environments; None: a
+            single environment.
+        autoreset_mode: How the vector environment resets: "NextStep", "SameStep" or "Disabled".
         out: The folder that gets `check.json` and `check.html`; None writes nothing.
         jobs: How many agents learn at a time; 0: as many as there are cores.
         time_limit: An agent that takes longer for a problem, in seconds, is stopped; None: none is.
@@ -89,12 +94,18 @@ def check_agent(
     seeds = integer("seeds", seeds, 1)
     if q_values is not None and not callable(q_values):
         raise ValueError(f"q_values must be a function of agent and observations, got {q_values!r}")
+    vector = None
+    if num_envs is not None:
+        one_of("autoreset_mode", autoreset_mode, ("NextStep", "SameStep", "Disabled"))
+        vector = Vector(integer("num_envs", num_envs, 1), autoreset_mode)
     folder = None if out is None else Path(instance("out", out, (str, PathLike), "a path or None"))
     backend = keras_backend() if "keras" in requires else None
     pool = Pool(jobs, time_limit, environment={} if backend is None else {"KERAS_BACKEND": backend})
     with _progress(progress_bar) as show:
-        lessons = partial(_lessons, made, seeds, q_values, pool, show)
-        report = _checked(name, partial(behaviour, made, 0, _BEHAVIOUR_STEPS), lessons, gamma, most)
+        lessons = partial(_lessons, made, seeds, q_values, vector, pool, show)
+        # a single environment shows how an agent behaves
+        tests = None if vector else partial(behaviour, made, 0, _BEHAVIOUR_STEPS)
+        report = _checked(name, tests, lessons, gamma, most)
     report = replace(report, seeds=seeds)
     if folder is not None:
         from nchain_agents.report import check_page
@@ -111,7 +122,8 @@ def _maker(make: Any) -> tuple[str, Make, tuple[str, ...]]:
                 "make must be a function of an environment and a seed, a class, a Preset, or the "
                 f"name of one, got {make!r}"
             )
-        return getattr(make, "__name__", type(make).__name__), make, ()
+        named = make.func if isinstance(make, partial) else make
+        return getattr(named, "__name__", type(named).__name__), make, ()
     preset, *others = agents_of(make, problem("nchain").presets)
     if others:
         raise ValueError(f"make must be one agent, got {1 + len(others)} in {make}")
@@ -125,7 +137,7 @@ def _made(preset: Preset, env: Any, seed: int) -> Any:
 
 def _checked(
     name: str,
-    tests: Callable[[], list[Finding]],
+    tests: Callable[[], list[Finding]] | None,
     learned: Callable[..., _Results],
     gamma: float | None,
     most: int,
@@ -134,7 +146,7 @@ def _checked(
     steps = most // _FIRST
     lessons, found = learned(_WITH_VALUES, steps, gamma, tests)
     report = CheckReport(name, 0, steps, None, _ordered(found), lessons=tuple(lessons))
-    if not lessons or any(finding.name == FAILED for finding in found):
+    if _has_failed(found):
         return report
     if gamma is None:
         gamma = _GAMMA if lessons[0].gamma is None else lessons[0].gamma
@@ -144,24 +156,28 @@ def _checked(
         return replace(report, gamma=gamma, judgement=judgement)
 
     problems = _WITH_VALUES if valued else (*_WITH_VALUES, *CHOICES)
-    lessons, failures = learned(problems, most, gamma)
+    lessons, more = learned(problems, most, gamma)
+    found = [*more, *found]
     report = replace(report, steps=most, gamma=gamma, lessons=tuple(lessons))
-    if failures or not lessons:
-        return replace(report, findings=_ordered([*failures, *found]))
+    if _has_failed(more) or any(lesson.actions is None for lesson in lessons):
+        return replace(report, findings=_ordered(found))
     if valued:
         judgement = judge(lessons, gamma, lessons[0].on_policy)
         findings = _ordered([*of_values(judgement, most), *found])
         return replace(report, findings=findings, judgement=judgement)
-    if any(lesson.actions is None for lesson in lessons):
-        return report
     agree = tuple(agreements(lessons, gamma))
     return replace(report, findings=_ordered([*of_choices(agree), *found]), agreements=agree)
+
+
+def _has_failed(findings: Sequence[Finding]) -> bool:
+    return any(finding.name == FAILED for finding in findings)
 
 
 def _lessons(
     make: Make,
     seeds: int,
     q_values: Callable[[Any, Any], Any] | None,
+    vector: Vector | None,
     pool: Pool,
     show: _Progress,
     problems: Sequence[Problem],
@@ -172,17 +188,18 @@ def _lessons(
     """Let agents learn in problems, one for each seed; return what they learned, and failures."""
     pairs = [(one, seed) for one in problems for seed in range(seeds)]
     calls: list[Callable[[], Any]] = [
-        partial(learn, make, one, seed, steps, q_values) for one, seed in pairs
+        partial(learn, make, one, seed, steps, q_values, vector) for one, seed in pairs
     ]
     if tests is not None:
         calls.append(tests)
     lessons: dict[int, Lesson] = {}
+    failures: dict[int, Failure] = {}
     found: list[Finding] = []
     show.begin(len(calls))
     with closing(pool.map_unordered(calls)) as results:
         for i, result in results:
             if isinstance(result, Failure):
-                found.append(_failed(result, *pairs[i]) if i < len(pairs) else _of_tests(result))
+                failures[i] = result
             elif isinstance(result, Lesson):
                 lessons[i] = result
                 here = [one for one in lessons.values() if one.problem == result.problem]
@@ -191,24 +208,25 @@ def _lessons(
             else:
                 found += result
             show.advance()
+    if failures:
+        first = min(failures)
+        where = (
+            f"seed {pairs[first][1]} in the problem {pairs[first][0].name!r}: "
+            if first < len(pairs)
+            else ""
+        )
+        found.append(_failed(failures[first], where, len(failures), len(calls)))
     return [lessons[i] for i in sorted(lessons)], found
 
 
-def _failed(failure: Failure, problem: Problem, seed: int) -> Finding:
-    says = f"Seed {seed} in the problem {problem.name!r}: {failure.reason}."
+def _failed(failure: Failure, where: str, number: int, total: int) -> Finding:
+    says = f"{number} of {total} trainings ended without a result; {where}{failure.reason}."
     return Finding(FAILED, says, traceback=failure.traceback)
-
-
-def _of_tests(failure: Failure) -> Finding:
-    return Finding(
-        FAILED, f"In the tests of its behaviour: {failure.reason}.", traceback=failure.traceback
-    )
 
 
 def _ordered(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     """Return the findings, one of each name and description, mistakes before remarks."""
-    first = {(finding.name, finding.says): finding for finding in reversed(findings)}
-    return tuple(sorted(reversed(first.values()), key=lambda finding: not finding.mistake))
+    return tuple(sorted(dict.fromkeys(findings), key=lambda finding: not finding.mistake))
 
 
 def _told(lessons: Sequence[Lesson], steps: int, gamma: float | None) -> str:

@@ -106,6 +106,7 @@ def explanation(name: str, **about: Any) -> Callable[[Change], Change]:
     source="Sutton & Barto 2018, section 6.4",
 )
 def on_policy(x: Experience, update: Update) -> Update:
+    """Return an update with the mean of the next values over the agent's actions."""
     return replace(update, value=lambda q: np.asarray((x.policy * q).sum(axis=1)))
 
 
@@ -115,7 +116,7 @@ def on_policy(x: Experience, update: Update) -> Update:
     look_for="`done = terminated or truncated` in the target; it must be `terminated` alone",
     source="Pardo et al. 2018, Time Limits in Reinforcement Learning",
 )
-def truncation_as_termination(x: Experience, update: Update) -> Update:
+def _truncation_as_termination(x: Experience, update: Update) -> Update:
     return replace(update, discount=np.where(x.truncated, 0.0, update.discount))
 
 
@@ -125,7 +126,7 @@ def truncation_as_termination(x: Experience, update: Update) -> Update:
     look_for="a target without the factor `1 - terminated`",
     source="Sutton & Barto 2018, section 3.4",
 )
-def termination_ignored(x: Experience, update: Update) -> Update:
+def _termination_ignored(x: Experience, update: Update) -> Update:
     return replace(update, discount=np.where(x.terminated, update.gamma, update.discount))
 
 
@@ -136,7 +137,7 @@ def termination_ignored(x: Experience, update: Update) -> Update:
     " `infos['final_obs']`",
     source="Gymnasium, vector environments' autoreset modes",
 )
-def bootstraps_from_the_reset(x: Experience, update: Update) -> Update:
+def _bootstraps_from_the_reset(x: Experience, update: Update) -> Update:
     return replace(update, next_state=np.where(x.ended, x.seen_next, update.next_state))
 
 
@@ -146,7 +147,7 @@ def bootstraps_from_the_reset(x: Experience, update: Update) -> Update:
     look_for="transitions after an episode's end in NEXT_STEP mode that are not left out",
     source="Gymnasium, vector environments' autoreset modes",
 )
-def learns_from_ghost_steps(x: Experience, update: Update) -> Update:
+def _learns_from_ghost_steps(x: Experience, update: Update) -> Update:
     return replace(update, learned=update.learned | x.ghost)
 
 
@@ -156,7 +157,7 @@ def learns_from_ghost_steps(x: Experience, update: Update) -> Update:
     look_for="a reward that is stored one step late",
     source="Sutton & Barto 2018, section 3.1: R(t+1) follows S(t), A(t)",
 )
-def previous_reward(x: Experience, update: Update) -> Update:
+def _previous_reward(x: Experience, update: Update) -> Update:
     return replace(update, reward=x.previous_reward)
 
 
@@ -166,7 +167,7 @@ def previous_reward(x: Experience, update: Update) -> Update:
     look_for="`np.clip` or `np.sign` of the reward, as for Atari",
     source="Mnih et al. 2015, Human-level control through deep reinforcement learning, methods",
 )
-def reward_clipped(x: Experience, update: Update) -> Update:
+def _reward_clipped(x: Experience, update: Update) -> Update:
     return replace(update, reward=np.clip(update.reward, -1.0, 1.0))
 
 
@@ -180,7 +181,7 @@ def reward_clipped(x: Experience, update: Update) -> Update:
     choices=lambda states: [-1.0, 0.01, 0.1, 0.3, 0.6, 0.8, 1.25, 1.6, 3.0, 10.0, 100.0],
     continuous=True,
 )
-def reward_scaled(x: Experience, update: Update, scale: float) -> Update:
+def _reward_scaled(x: Experience, update: Update, scale: float) -> Update:
     return replace(update, reward=scale * update.reward)
 
 
@@ -193,7 +194,7 @@ def reward_scaled(x: Experience, update: Update, scale: float) -> Update:
     choices=lambda states: [-10.0, -3.0, -1.0, -0.3, 0.3, 1.0, 3.0, 10.0],
     continuous=True,
 )
-def reward_shifted(x: Experience, update: Update, shift: float) -> Update:
+def _reward_shifted(x: Experience, update: Update, shift: float) -> Update:
     return replace(update, reward=update.reward + shift)
 
 
@@ -203,7 +204,7 @@ def reward_shifted(x: Experience, update: Update, shift: float) -> Update:
     look_for="two places that multiply by gamma",
     source="Sutton & Barto 2018, section 6.5",
 )
-def gamma_squared(x: Experience, update: Update) -> Update:
+def _gamma_squared(x: Experience, update: Update) -> Update:
     return replace(update, discount=update.discount * update.gamma, gamma=update.gamma**2)
 
 
@@ -213,7 +214,7 @@ def gamma_squared(x: Experience, update: Update) -> Update:
     look_for="a target without the factor gamma",
     source="Sutton & Barto 2018, section 3.3",
 )
-def gamma_left_out(x: Experience, update: Update) -> Update:
+def _gamma_left_out(x: Experience, update: Update) -> Update:
     return replace(update, discount=np.sign(update.discount), gamma=1.0)
 
 
@@ -223,7 +224,7 @@ def gamma_left_out(x: Experience, update: Update) -> Update:
     look_for="a target without the next value, or one that is always masked",
     source="Sutton & Barto 2018, section 6.1",
 )
-def no_bootstrap(x: Experience, update: Update) -> Update:
+def _no_bootstrap(x: Experience, update: Update) -> Update:
     return replace(update, discount=np.zeros_like(update.discount), gamma=0.0)
 
 
@@ -236,7 +237,7 @@ def no_bootstrap(x: Experience, update: Update) -> Update:
     choices=lambda states: [0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99],
     continuous=True,
 )
-def another_gamma(x: Experience, update: Update, gamma: float) -> Update:
+def _another_gamma(x: Experience, update: Update, gamma: float) -> Update:
     return replace(update, discount=np.where(update.discount > 0, gamma, 0.0), gamma=gamma)
 
 
@@ -246,7 +247,7 @@ def another_gamma(x: Experience, update: Update, gamma: float) -> Update:
     look_for="`.mean()` where `.max()` should be, often over the wrong axis",
     source="Sutton & Barto 2018, section 6.5",
 )
-def mean_of_the_next_values(x: Experience, update: Update) -> Update:
+def _mean_of_the_next_values(x: Experience, update: Update) -> Update:
     return replace(update, value=lambda q: np.asarray(q.mean(axis=1)))
 
 
@@ -256,7 +257,7 @@ def mean_of_the_next_values(x: Experience, update: Update) -> Update:
     look_for="`.min()` in the target, or values whose sign is reversed",
     source="Sutton & Barto 2018, section 6.5",
 )
-def minimum_of_the_next_values(x: Experience, update: Update) -> Update:
+def _minimum_of_the_next_values(x: Experience, update: Update) -> Update:
     return replace(update, value=lambda q: np.asarray(q.min(axis=1)))
 
 
@@ -266,7 +267,7 @@ def minimum_of_the_next_values(x: Experience, update: Update) -> Update:
     look_for="`q[observation].max()` in the target, or an observation that is overwritten first",
     source="Sutton & Barto 2018, section 6.5",
 )
-def bootstraps_from_this_state(x: Experience, update: Update) -> Update:
+def _bootstraps_from_this_state(x: Experience, update: Update) -> Update:
     return replace(update, next_state=x.state)
 
 
@@ -278,7 +279,7 @@ def bootstraps_from_this_state(x: Experience, update: Update) -> Update:
     parameter="n",
     choices=lambda states: [2, 3, 4, 5],
 )
-def n_step(x: Experience, update: Update, n: int) -> Update:
+def _n_step(x: Experience, update: Update, n: int) -> Update:
     total, factor = update.reward.copy(), update.discount.copy()
     next_state, at = update.next_state.copy(), np.arange(len(total))
     for _ in range(n - 1):
@@ -296,7 +297,7 @@ def n_step(x: Experience, update: Update, n: int) -> Update:
     look_for="a loop that leaves before the update where `terminated or truncated`",
     source="Sutton & Barto 2018, section 6.5",
 )
-def last_transition_never_learned(x: Experience, update: Update) -> Update:
+def _last_transition_never_learned(x: Experience, update: Update) -> Update:
     return replace(update, learned=update.learned & ~x.ended)
 
 
@@ -308,5 +309,5 @@ def last_transition_never_learned(x: Experience, update: Update) -> Update:
     parameter="pair",
     choices=lambda states: list(combinations(range(states), 2)),
 )
-def states_confused(x: Experience, update: Update, pair: tuple[int, int]) -> Update:
+def _states_confused(x: Experience, update: Update, pair: tuple[int, int]) -> Update:
     return replace(update, row=np.where(update.row == pair[1], pair[0], update.row))

@@ -16,7 +16,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.wrappers import TimeLimit
 
-from nchain_env import TabularEnv, TabularMDP
+from nchain_env import TabularEnv, TabularMDP, TabularVectorEnv
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,13 @@ class Problem:
     def make(self) -> gym.Env[int, int]:
         """Return the environment."""
         return TimeLimit(TabularEnv(self.mdp), self.max_episode_steps)
+
+    def make_vec(self, num_envs: int, autoreset_mode: str) -> TabularVectorEnv:
+        """Return a vector environment of it."""
+        limit = self.max_episode_steps
+        return TabularVectorEnv(
+            self.mdp, num_envs, max_episode_steps=limit, autoreset_mode=autoreset_mode
+        )
 
 
 # What ends an episode is an action that terminates or, more often, the time limit.

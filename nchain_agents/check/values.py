@@ -1,8 +1,8 @@
 """Evidence from the values: which updates they are consistent with.
 
 A learner's values come to rest where they equal the mean of their own targets. So each explanation
-is measured by how far Q is from the mean of *its* targets, which are computed from Q itself and from
-the transitions that the agent saw. The parameters of explanations are fitted.
+is measured by how far Q is from the mean of *its* targets, which are computed from Q itself and
+from the transitions that the agent saw. The parameters of explanations are fitted.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ class Backup(NamedTuple):
     Args:
         reward: (S, A) the mean reward.
         weight: (S, A, S) the mean discount by next state.
-        count: (S, A) how many transitions were learned from.
+        visits: (S, A) how many transitions were learned from.
         value: V, (S,), as a function of Q, (S, A).
     """
 
     reward: FloatArray
     weight: FloatArray
-    count: IntArray
+    visits: IntArray
     value: Callable[[FloatArray], FloatArray]
 
     @classmethod
@@ -62,8 +62,8 @@ class Backup(NamedTuple):
         count = np.bincount(pair, minlength=states * actions)
         each = np.maximum(count, 1)
         reward = np.bincount(pair, update.reward[used], states * actions) / each
-        weight = np.bincount(triple, update.discount[used], states * actions * states)
-        weight = weight.reshape(-1, states) / each[:, None]
+        discounts = np.bincount(triple, update.discount[used], states * actions * states)
+        weight = discounts.reshape(-1, states) / each[:, None]
         return cls(
             reward.reshape(states, actions)[update.row],
             weight.reshape(states, actions, states)[update.row],
@@ -73,7 +73,7 @@ class Backup(NamedTuple):
 
     def targets(self, q: FloatArray, initial: FloatArray) -> FloatArray:
         """Return the mean targets, (S, A); the initial values where nothing was learned."""
-        return np.where(self.count > 0, self.reward + self.weight @ self.value(q), initial)
+        return np.where(self.visits > 0, self.reward + self.weight @ self.value(q), initial)
 
     def fixed_point(self, initial: FloatArray, sweeps: int = 5000) -> FloatArray:
         """Return the values that are their own mean targets, after so many sweeps if none are."""
@@ -108,7 +108,7 @@ class Fit:
 
     @property
     def fitted(self) -> bool:
-        """Whether a continuous parameter was fitted, so that plain explanations are special cases."""
+        """Whether a continuous parameter was fitted, of which others are special cases."""
         return any(one.continuous for one in self.explanations)
 
 

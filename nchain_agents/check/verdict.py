@@ -108,7 +108,7 @@ class CheckReport:
                 "Explanations of the values",
                 ("explanation", "fitted", "distance"),
                 rows,
-                note="Distance: the root mean square of Q minus the mean targets of the explanation,"
+                note="Distance: the root mean square of Q minus the explanation's mean targets,"
                 " relative to the size of values and rewards; the largest over the problems.",
             )
         agreed = sorted(self.agreements, key=lambda one: one.contradicted)
@@ -126,7 +126,9 @@ class CheckReport:
         """Return the verdict and the table of explanations as Markdown."""
         lines = [f"## {self.headline}", "", self.evidence, ""]
         for finding in self.findings:
-            lines += [f"**{finding.name}**{'' if finding.mistake else ' (a remark)'}: {finding.says}"]
+            lines += [
+                f"**{finding.name}**{'' if finding.mistake else ' (a remark)'}: {finding.says}"
+            ]
             lines += [f"In the code, look for {finding.look_for}."] if finding.look_for else []
             lines.append("")
         return "\n".join([*lines, self.table().markdown() if self.judged else ""]).rstrip() + "\n"

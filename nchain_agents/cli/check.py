@@ -26,6 +26,16 @@ def check(
         int, typer.Option(help="The largest number of steps in each problem.")
     ] = 20_000,
     seeds: Annotated[int, typer.Option(help="Number of seeds in each problem.")] = 3,
+    num_envs: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of environments of a vector environment; by default a single one."
+        ),
+    ] = None,
+    autoreset_mode: Annotated[
+        str,
+        typer.Option(help="How the vector environment resets: NextStep, SameStep or Disabled."),
+    ] = "NextStep",
     jobs: Annotated[
         int, typer.Option(help="Number of agents that learn at a time; 0 for the number of cores.")
     ] = 0,
@@ -58,6 +68,8 @@ def check(
             gamma=gamma,
             steps=steps,
             seeds=seeds,
+            num_envs=num_envs,
+            autoreset_mode=autoreset_mode,
             out=folder,
             jobs=jobs,
             time_limit=time_limit,

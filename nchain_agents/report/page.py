@@ -12,6 +12,7 @@ from nchain_agents.report.templates import rendered
 from nchain_agents.study.comparison import TELLING_SEEDS, Comparison
 from nchain_agents.study.study_file import NAME, only_in_program, text_of
 
+
 def write_page(path: Path, comparison: Comparison) -> None:
     """Write the report of a comparison.
 

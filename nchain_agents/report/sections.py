@@ -26,6 +26,7 @@ _STATES, _ACTIONS = 20, 6
 _LAST = ("optimal from", "vs best")  # columns of HEADER
 _SIGNS = "○□△◇▽◁▷"  # the markers of `pictures.values`
 
+
 class Figure(NamedTuple):
     """A picture in the page."""
 

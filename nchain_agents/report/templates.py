@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from nchain_agents.report.pictures import COLOURS, INK, MUTED
 
@@ -29,6 +31,11 @@ CSS_COLOURS = {
 }
 
 
+def with_code(text: str) -> Markup:
+    """Return a text with what stands between backticks as code."""
+    return Markup(re.sub("`(.*?)`", r"<code>\1</code>", str(escape(text))))
+
+
 def rendered(template: str, **values: Any) -> str:
     """Return a page of a template in this package."""
     environment = Environment(
@@ -39,5 +46,6 @@ def rendered(template: str, **values: Any) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["code"] = with_code
     values |= {"colours": COLOURS, "dark_colours": _DARK_COLOURS}
     return environment.get_template(template).render(**values)

@@ -114,7 +114,7 @@ def test_mean_targets_are_those_of_a_state_and_an_action() -> None:
         + [[(0, 0, 4.0, 0, True, False, False)]],
     )
     backup = Backup.of(x, q_learning(x, GAMMA))
-    assert backup.count.tolist() == [[4], [3]]
+    assert backup.visits.tolist() == [[4], [3]]
     # three times 1 + 8/2, once 4
     np.testing.assert_allclose(
         backup.targets(np.array([[2.0], [8.0]]), np.zeros((2, 1))), [[4.75], [6.0]]
