@@ -12,8 +12,9 @@ from typing import Any
 
 from nchain_agents.check.behaviour import behaviour
 from nchain_agents.check.choices import agreement, agreements
+from nchain_agents.check.explanations import ANOTHER_GAMMA
 from nchain_agents.check.finding import Finding
-from nchain_agents.check.judge import judge
+from nchain_agents.check.judge import SMALL, judge
 from nchain_agents.check.lesson import Lesson, Vector, learn
 from nchain_agents.check.problems import CHOICES, CONTINUING, ENDING, Problem
 from nchain_agents.check.values import Explainer
@@ -148,8 +149,7 @@ def _checked(
     report = CheckReport(name, 0, steps, None, _ordered(found), lessons=tuple(lessons))
     if _has_failed(found):
         return report
-    if gamma is None:
-        gamma = _GAMMA if lessons[0].gamma is None else lessons[0].gamma
+    gamma = _gamma(lessons, gamma)
     valued = all(lesson.values is not None for lesson in lessons)
     judgement = judge(lessons, gamma, lessons[0].on_policy) if valued else None
     if judgement is not None and judgement.kind == "correct" and judgement.clear:
@@ -171,6 +171,19 @@ def _checked(
 
 def _has_failed(findings: Sequence[Finding]) -> bool:
     return any(finding.name == FAILED for finding in findings)
+
+
+def _gamma(lessons: Sequence[Lesson], given: float | None) -> float:
+    """Return the discount factor of an agent: given, its own, or the one that its values have."""
+    if given is not None:
+        return given
+    if lessons[0].gamma is not None:
+        return lessons[0].gamma
+    if all(lesson.values is not None for lesson in lessons):
+        fit = Explainer(lessons, _GAMMA, lessons[0].on_policy).fit(ANOTHER_GAMMA)
+        if fit.distance <= SMALL:
+            return float(fit.parameters[0])
+    return _GAMMA
 
 
 def _lessons(
@@ -233,8 +246,7 @@ def _told(lessons: Sequence[Lesson], steps: int, gamma: float | None) -> str:
     """Return a line about the agents that learned in one problem."""
     problem = lessons[0].problem.name
     begun = f"{problem}, {steps:,} steps: "
-    if gamma is None:
-        gamma = _GAMMA if lessons[0].gamma is None else lessons[0].gamma
+    gamma = _gamma(lessons, gamma)
     if all(lesson.values is not None for lesson in lessons):
         distance = Explainer(lessons, gamma, lessons[0].on_policy).fit().distance
         return f"{begun}values {distance:.1%} from the correct targets"
