@@ -36,13 +36,15 @@ class Backup(NamedTuple):
 
     Args:
         reward: (S, A) the mean reward.
-        weight: (S, A, S) the mean discount by next state.
+        weight: (S, A, S) the mean discount of V by next state.
+        of_action: (S, A, S, A) the mean discount of Q by next state and next action.
         count: (S, A) how many transitions were learned from.
         value: V, (S,), as a function of Q, (S, A).
     """
 
     reward: FloatArray
     weight: FloatArray
+    of_action: FloatArray
     count: IntArray
     value: Callable[[FloatArray], FloatArray]
 
@@ -52,22 +54,31 @@ class Backup(NamedTuple):
         states, actions = x.num_states, x.num_actions
         used = np.flatnonzero(update.learned)
         pair = update.row[x.state[used]] * actions + x.action[used]
-        triple = pair * states + update.next_state[used]
         count = np.bincount(pair, minlength=states * actions)
-        each = np.maximum(count, 1)
-        reward = np.bincount(pair, update.reward[used], states * actions) / each
-        weight = np.bincount(triple, update.discount[used], states * actions * states)
-        weight = weight.reshape(-1, states) / each[:, None]
+
+        def mean(values: FloatArray, *after: tuple[IntArray, int]) -> FloatArray:
+            place, shape = pair, (states, actions)
+            for index, size in after:
+                place, shape = place * size + index, (*shape, size)
+            total = np.bincount(place, values, math.prod(shape)).reshape(states * actions, -1)
+            return np.asarray((total / np.maximum(count, 1)[:, None]).reshape(shape)[update.row])
+
+        discount, next_state = update.discount[used], update.next_state[used]
+        # the last action stands for V
+        next_action = np.where(update.next_action[used] < 0, actions, update.next_action[used])
+        weight = mean(discount, (next_state, states), (next_action, actions + 1))
         return cls(
-            reward.reshape(states, actions)[update.row],
-            weight.reshape(states, actions, states)[update.row],
+            mean(update.reward[used]),
+            weight[..., -1],
+            weight[..., :-1],
             count.reshape(states, actions)[update.row],
             update.value,
         )
 
     def targets(self, q: FloatArray, initial: FloatArray) -> FloatArray:
         """Return the mean targets, (S, A); the initial values where nothing was learned."""
-        return np.where(self.count > 0, self.reward + self.weight @ self.value(q), initial)
+        following = self.weight @ self.value(q) + np.tensordot(self.of_action, q)
+        return np.where(self.count > 0, self.reward + following, initial)
 
     def fixed_point(self, initial: FloatArray, sweeps: int = 5000) -> FloatArray:
         """Return the values that are their own mean targets; NaN where they grow without end."""
