@@ -19,6 +19,7 @@ MODULES = {
     "Sarsa": "nchain_agents.tabular.sarsa",
     "StopAfterEpisodes": "nchain_agents.callbacks",
     "StopAtConvergence": "nchain_agents.callbacks",
+    "check_agent": "nchain_agents.checking",
     "compare": "nchain_agents.comparing",
     "compare_file": "nchain_agents.comparing",
     "learn_many": "nchain_agents.batch",

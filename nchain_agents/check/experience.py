@@ -14,7 +14,9 @@ from nchain_env.mdp import BoolArray, FloatArray, IntArray
 class Experience:
     """The transitions of an agent in the order in which they happened, arrays of shape (T,).
 
-    The environments of a vector environment follow each other.
+    The environments of a vector environment follow each other. Where an environment or the
+    recording of one ends, and where the agent reset it before the end of an episode, a sequence
+    ends.
 
     Args:
         num_states: The number of states, S.
@@ -25,12 +27,15 @@ class Experience:
         next_state: The next observation, at the end of an episode its final one.
         terminated: Whether the step terminated the episode.
         truncated: Whether the step truncated the episode and did not terminate it.
-        seen_next: What the agent saw next: the first observation of the next episode where one
-            ended, else the next observation.
-        previous_reward: The reward of the step before; 0 for the first step.
-        last: Whether the step after it in these arrays belongs to another episode.
+        seen_next: The observation that the agent acted on next: where an episode ended, the first
+            one of the next episode, or the final one if a ghost step follows; at the end of a
+            sequence the next observation.
+        previous_reward: The reward of the step before; 0 for the first step of a sequence.
+        last: Whether the step after it in these arrays belongs to another episode, or to none. A
+            ghost step belongs to the episode that it begins.
         ghost: Whether the environment ignored the action, as a vector environment does that resets
-            in the step after an episode's end.
+            in the step after an episode's end. The state is the final observation, and the next
+            state the first one.
     """
 
     num_states: int
@@ -91,31 +96,44 @@ _COLUMNS = (
 
 # state, action, reward, next_state, terminated, truncated, ghost
 Step = tuple[int, int, float, int, bool, bool, bool]
+_STEP = np.dtype(
+    [
+        ("state", np.int64),
+        ("action", np.int64),
+        ("reward", np.float64),
+        ("next_state", np.int64),
+        ("terminated", np.bool_),
+        ("truncated", np.bool_),
+        ("ghost", np.bool_),
+    ]
+)
 
 
-def experience(num_states: int, num_actions: int, episodes: Sequence[Sequence[Step]]) -> Experience:
-    """Return the experience of sequences of steps, one sequence for each environment.
+def experience(
+    num_states: int, num_actions: int, sequences: Sequence[Sequence[Step]]
+) -> Experience:
+    """Return the experience of sequences of steps, at least one for each environment.
 
-    The states of a sequence must be what the agent acted on, so that the state of a step after an
-    episode's end is the first one of the next episode.
+    A sequence must have all steps between its first and its last one, whose states are what the
+    agent acted on. So the state of the step after an episode's end is the first one of the next
+    episode; where it is a ghost step, it is the final observation, which the agent saw.
     """
-    parts = [_columns(sequence) for sequence in episodes if sequence]
+    parts = [_columns(np.array(sequence, dtype=_STEP)) for sequence in sequences]
     together = {name: np.concatenate([part[name] for part in parts]) for name in _COLUMNS}
     return Experience(num_states, num_actions, **together)
 
 
-def _columns(steps: Sequence[Step]) -> dict[str, np.ndarray]:
-    state, action, reward, next_state, terminated, truncated, ghost = map(np.array, zip(*steps))
-    ended = terminated | truncated
+def _columns(steps: np.ndarray) -> dict[str, np.ndarray]:
+    state, next_state, terminated = steps["state"], steps["next_state"], steps["terminated"]
+    ended = terminated | steps["truncated"]
+    seen_next, previous_reward, last = next_state.copy(), np.zeros(len(steps)), ended.copy()
+    seen_next[:-1] = np.where(ended[:-1], state[1:], next_state[:-1])
+    previous_reward[1:] = steps["reward"][:-1]
+    last[-1:] = True
     return {
-        "state": state.astype(np.int64),
-        "action": action.astype(np.int64),
-        "reward": reward.astype(np.float64),
-        "next_state": next_state.astype(np.int64),
-        "terminated": terminated,
-        "truncated": truncated & ~terminated,
-        "seen_next": np.append(np.where(ended[:-1], state[1:], next_state[:-1]), next_state[-1]),
-        "previous_reward": np.append(0.0, reward[:-1]),
-        "last": np.append(ended[:-1], True),
-        "ghost": ghost,
+        **{name: steps[name] for name in _STEP.names or ()},
+        "truncated": steps["truncated"] & ~terminated,
+        "seen_next": seen_next,
+        "previous_reward": previous_reward,
+        "last": last,
     }

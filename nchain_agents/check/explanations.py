@@ -109,11 +109,15 @@ def explanation(name: str, **about: Any) -> Callable[[Change], Change]:
     source="Sutton & Barto 2018, section 6.4",
 )
 def on_policy(x: Experience, update: Update) -> Update:
-    # what was done next, or at an episode's end what was done there at other times
-    next_action = np.where(x.last | x.ended, -1, np.append(x.action[1:], -1))
+    """Return an update with the value of what the agent did next.
+
+    At the end of an episode, it is the mean value of what it did there at other times.
+    """
     policy = x.policy
     return replace(
-        update, next_action=next_action, value=lambda q: np.asarray((policy * q).sum(axis=1))
+        update,
+        next_action=np.where(x.last, -1, np.append(x.action[1:], -1)),
+        value=lambda q: np.asarray((policy * q).sum(axis=1)),
     )
 
 
@@ -123,7 +127,7 @@ def on_policy(x: Experience, update: Update) -> Update:
     look_for="`done = terminated or truncated` in the target; it must be `terminated` alone",
     source="Pardo et al. 2018, Time Limits in Reinforcement Learning",
 )
-def truncation_as_termination(x: Experience, update: Update) -> Update:
+def _truncation_as_termination(x: Experience, update: Update) -> Update:
     return replace(update, discount=np.where(x.truncated, 0.0, update.discount))
 
 
@@ -133,7 +137,7 @@ def truncation_as_termination(x: Experience, update: Update) -> Update:
     look_for="a target without the factor `1 - terminated`",
     source="Sutton & Barto 2018, section 3.4",
 )
-def termination_ignored(x: Experience, update: Update) -> Update:
+def _termination_ignored(x: Experience, update: Update) -> Update:
     return replace(update, discount=np.where(x.terminated, update.gamma, update.discount))
 
 
@@ -144,7 +148,7 @@ def termination_ignored(x: Experience, update: Update) -> Update:
     " `infos['final_obs']`",
     source="Gymnasium, vector environments' autoreset modes",
 )
-def bootstraps_from_the_reset(x: Experience, update: Update) -> Update:
+def _bootstraps_from_the_reset(x: Experience, update: Update) -> Update:
     return replace(update, next_state=np.where(x.ended, x.seen_next, update.next_state))
 
 
@@ -154,7 +158,7 @@ def bootstraps_from_the_reset(x: Experience, update: Update) -> Update:
     look_for="transitions after an episode's end in NEXT_STEP mode that are not left out",
     source="Gymnasium, vector environments' autoreset modes",
 )
-def learns_from_ghost_steps(x: Experience, update: Update) -> Update:
+def _learns_from_ghost_steps(x: Experience, update: Update) -> Update:
     return replace(update, learned=update.learned | x.ghost)
 
 
@@ -164,7 +168,7 @@ def learns_from_ghost_steps(x: Experience, update: Update) -> Update:
     look_for="a reward that is stored one step late",
     source="Sutton & Barto 2018, section 3.1: R(t+1) follows S(t), A(t)",
 )
-def previous_reward(x: Experience, update: Update) -> Update:
+def _previous_reward(x: Experience, update: Update) -> Update:
     return replace(update, reward=x.previous_reward)
 
 
@@ -174,7 +178,7 @@ def previous_reward(x: Experience, update: Update) -> Update:
     look_for="`np.clip` or `np.sign` of the reward, as for Atari",
     source="Mnih et al. 2015, Human-level control through deep reinforcement learning, methods",
 )
-def reward_clipped(x: Experience, update: Update) -> Update:
+def _reward_clipped(x: Experience, update: Update) -> Update:
     return replace(update, reward=np.clip(update.reward, -1.0, 1.0))
 
 
@@ -188,7 +192,7 @@ def reward_clipped(x: Experience, update: Update) -> Update:
     choices=lambda states: [-1.0, 0.01, 0.1, 0.3, 0.6, 0.8, 1.25, 1.6, 3.0, 10.0, 100.0],
     continuous=True,
 )
-def reward_scaled(x: Experience, update: Update, scale: float) -> Update:
+def _reward_scaled(x: Experience, update: Update, scale: float) -> Update:
     return replace(update, reward=scale * update.reward)
 
 
@@ -201,7 +205,7 @@ def reward_scaled(x: Experience, update: Update, scale: float) -> Update:
     choices=lambda states: [-10.0, -3.0, -1.0, -0.3, 0.3, 1.0, 3.0, 10.0],
     continuous=True,
 )
-def reward_shifted(x: Experience, update: Update, shift: float) -> Update:
+def _reward_shifted(x: Experience, update: Update, shift: float) -> Update:
     return replace(update, reward=update.reward + shift)
 
 
@@ -211,7 +215,7 @@ def reward_shifted(x: Experience, update: Update, shift: float) -> Update:
     look_for="two places that multiply by gamma",
     source="Sutton & Barto 2018, section 6.5",
 )
-def gamma_squared(x: Experience, update: Update) -> Update:
+def _gamma_squared(x: Experience, update: Update) -> Update:
     return replace(update, discount=update.discount * update.gamma, gamma=update.gamma**2)
 
 
@@ -221,7 +225,7 @@ def gamma_squared(x: Experience, update: Update) -> Update:
     look_for="a target without the factor gamma",
     source="Sutton & Barto 2018, section 3.3",
 )
-def gamma_left_out(x: Experience, update: Update) -> Update:
+def _gamma_left_out(x: Experience, update: Update) -> Update:
     return replace(update, discount=np.sign(update.discount), gamma=1.0)
 
 
@@ -231,7 +235,7 @@ def gamma_left_out(x: Experience, update: Update) -> Update:
     look_for="a target without the next value, or one that is always masked",
     source="Sutton & Barto 2018, section 6.1",
 )
-def no_bootstrap(x: Experience, update: Update) -> Update:
+def _no_bootstrap(x: Experience, update: Update) -> Update:
     return replace(update, discount=np.zeros_like(update.discount), gamma=0.0)
 
 
@@ -244,7 +248,7 @@ def no_bootstrap(x: Experience, update: Update) -> Update:
     choices=lambda states: [0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99],
     continuous=True,
 )
-def another_gamma(x: Experience, update: Update, gamma: float) -> Update:
+def _another_gamma(x: Experience, update: Update, gamma: float) -> Update:
     return replace(update, discount=np.where(update.discount > 0, gamma, 0.0), gamma=gamma)
 
 
@@ -254,8 +258,9 @@ def another_gamma(x: Experience, update: Update, gamma: float) -> Update:
     look_for="`.mean()` where `.max()` should be, often over the wrong axis",
     source="Sutton & Barto 2018, section 6.5",
 )
-def mean_of_the_next_values(x: Experience, update: Update) -> Update:
-    return replace(update, value=lambda q: np.asarray(q.mean(axis=1)))
+def _mean_of_the_next_values(x: Experience, update: Update) -> Update:
+    none = np.full_like(update.next_action, -1)
+    return replace(update, next_action=none, value=lambda q: np.asarray(q.mean(axis=1)))
 
 
 @explanation(
@@ -264,8 +269,9 @@ def mean_of_the_next_values(x: Experience, update: Update) -> Update:
     look_for="`.min()` in the target, or values whose sign is reversed",
     source="Sutton & Barto 2018, section 6.5",
 )
-def minimum_of_the_next_values(x: Experience, update: Update) -> Update:
-    return replace(update, value=lambda q: np.asarray(q.min(axis=1)))
+def _minimum_of_the_next_values(x: Experience, update: Update) -> Update:
+    none = np.full_like(update.next_action, -1)
+    return replace(update, next_action=none, value=lambda q: np.asarray(q.min(axis=1)))
 
 
 @explanation(
@@ -274,8 +280,8 @@ def minimum_of_the_next_values(x: Experience, update: Update) -> Update:
     look_for="`q[observation].max()` in the target, or an observation that is overwritten first",
     source="Sutton & Barto 2018, section 6.5",
 )
-def bootstraps_from_this_state(x: Experience, update: Update) -> Update:
-    return replace(update, next_state=x.state)
+def _bootstraps_from_this_state(x: Experience, update: Update) -> Update:
+    return replace(update, next_state=x.state, next_action=np.full_like(update.next_action, -1))
 
 
 @explanation(
@@ -286,7 +292,7 @@ def bootstraps_from_this_state(x: Experience, update: Update) -> Update:
     parameter="n",
     choices=lambda states: [2, 3, 4, 5],
 )
-def n_step(x: Experience, update: Update, n: int) -> Update:
+def _n_step(x: Experience, update: Update, n: int) -> Update:
     total, factor = update.reward.copy(), update.discount.copy()
     next_state, next_action = update.next_state, update.next_action
     at = np.arange(len(total))
@@ -308,7 +314,7 @@ def n_step(x: Experience, update: Update, n: int) -> Update:
     look_for="a loop that leaves before the update where `terminated or truncated`",
     source="Sutton & Barto 2018, section 6.5",
 )
-def last_transition_never_learned(x: Experience, update: Update) -> Update:
+def _last_transition_never_learned(x: Experience, update: Update) -> Update:
     return replace(update, learned=update.learned & ~x.ended)
 
 
@@ -320,5 +326,5 @@ def last_transition_never_learned(x: Experience, update: Update) -> Update:
     parameter="pair",
     choices=lambda states: list(combinations(range(states), 2)),
 )
-def states_confused(x: Experience, update: Update, pair: tuple[int, int]) -> Update:
+def _states_confused(x: Experience, update: Update, pair: tuple[int, int]) -> Update:
     return replace(update, row=np.where(update.row == pair[1], pair[0], update.row))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from nchain_agents.check.lesson import Lesson
+from nchain_agents.check.lesson import Lesson, Values
 from nchain_agents.check.values import Explainer, Fit
 
 # Approximation and noise explain such a distance, relative to the size of the values.
@@ -33,6 +33,7 @@ class Judgement:
         named: The explanations that hold, nearest first, where kind is "explained".
         others: The other explanations that were measured, nearest first.
         drift: How far the values still moved, relative to their size.
+        earlier: The distance of the correct update in the quarter before the last.
     """
 
     kind: Kind
@@ -40,6 +41,22 @@ class Judgement:
     named: tuple[Fit, ...]
     others: tuple[Fit, ...]
     drift: float
+    earlier: float
+
+    def more_steps(self, steps: int) -> int | None:
+        """Return about how many more steps the values need to be near the correct targets.
+
+        The distance is taken to fall by the same factor in each quarter of the training as between
+        its last two. None where it does not fall.
+
+        Args:
+            steps: The number of steps of the training.
+        """
+        if not SMALL < self.correct.distance < self.earlier:
+            return None
+        quarters = math.log(self.correct.distance / SMALL)
+        quarters /= math.log(self.earlier / self.correct.distance)
+        return math.ceil(steps / 4 * quarters)
 
     @property
     def clear(self) -> bool:
@@ -63,12 +80,14 @@ def judge(lessons: Sequence[Lesson], gamma: float, on_policy: bool = False) -> J
     explainer = Explainer(lessons, gamma, on_policy)
     correct = explainer.fit()
     drift = explainer.drift
+    before = [replace(one, values=_earlier(one)) for one in lessons]
+    earlier = Explainer(before, gamma, on_policy).fit().distance
     if correct.distance <= SMALL:
-        return Judgement("correct", correct, (), (), drift)
+        return Judgement("correct", correct, (), (), drift, earlier)
     singles = sorted(explainer.singles(), key=lambda fit: fit.distance)
-    named = _named(singles, correct)
+    named = _named(singles, correct) if explainer.at_rest else ()
     measured = singles
-    if not named and correct.distance > _allowed(correct):
+    if not named and explainer.at_rest and correct.distance > _allowed(correct):
         pairs = sorted(explainer.pairs(), key=lambda fit: fit.distance)
         named = _named(pairs, correct)
         measured = sorted([*singles, *pairs[:5]], key=lambda fit: fit.distance)
@@ -80,7 +99,13 @@ def judge(lessons: Sequence[Lesson], gamma: float, on_policy: bool = False) -> J
         kind = "correct"
     elif drift > SMALL:
         kind = "moving"
-    return Judgement(kind, correct, named, others, drift)
+    return Judgement(kind, correct, named, others, drift, earlier)
+
+
+def _earlier(lesson: Lesson) -> Values:
+    """Return the values of a lesson in the quarter before the last."""
+    assert lesson.values is not None
+    return replace(lesson.values, late=lesson.values.earlier)
 
 
 def _named(fits: Sequence[Fit], correct: Fit) -> tuple[Fit, ...]:

@@ -11,7 +11,7 @@ import numpy as np
 from nchain_agents.check.action_values import action_values
 from nchain_agents.check.experience import Experience
 from nchain_agents.check.problems import Problem
-from nchain_agents.check.recorder import Recorder
+from nchain_agents.check.recorder import Recorder, VectorRecorder
 from nchain_agents.prediction import greedy_policy
 from nchain_env.mdp import FloatArray, IntArray
 
@@ -50,28 +50,57 @@ class Lesson:
     on_policy: bool
 
 
+@dataclass(frozen=True)
+class Vector:
+    """The vector environment that an agent learns in.
+
+    Args:
+        num_envs: The number of environments.
+        autoreset_mode: "NextStep", "SameStep" or "Disabled".
+    """
+
+    num_envs: int
+    autoreset_mode: str
+
+
 def learn(
     make: Callable[[Any, int], Any],
     problem: Problem,
     seed: int,
     steps: int,
     q_values: Callable[[Any, Any], Any] | None = None,
+    vector: Vector | None = None,
 ) -> Lesson:
-    """Let an agent learn in a problem, and return what it did and learned."""
+    """Let an agent learn in a problem, and return what it did and learned.
+
+    Args:
+        make: A function of the environment and a seed that returns the agent.
+        problem: The problem.
+        seed: The seed.
+        steps: The number of steps.
+        q_values: See `action_values`.
+        vector: The vector environment to learn in; None for a single environment.
+    """
     states = problem.mdp.num_states
-    first, every = steps // 2, max(1, steps // (2 * _LOOKS))
+    every = max(1.0, steps / (2 * _LOOKS))
     looks: list[FloatArray] = []
 
     def look(step: int) -> None:
-        if values is not None and step > first and step % every == 0:
+        if values is not None and step >= steps / 2 + every * (len(looks) + 1):
             looks.append(values(states))
 
     values = None
-    env = Recorder(problem.make(), look)
+    env: Recorder | VectorRecorder
+    if vector is None:
+        env = Recorder(problem.make(), look)
+    else:
+        env = VectorRecorder(problem.make_vec(vector.num_envs, vector.autoreset_mode), look)
     model = make(env, seed)
     values = action_values(model, q_values)
     initial = None if values is None else values(states)
     model.learn(total_timesteps=steps)
+    if env.steps == 0:
+        raise ValueError("learn took no step in the environment that it was given")
     learned = None
     if initial is not None and looks:
         half = len(looks) // 2

@@ -16,7 +16,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.wrappers import TimeLimit
 
-from nchain_env import TabularEnv, TabularMDP
+from nchain_env import TabularEnv, TabularMDP, TabularVectorEnv
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,13 @@ class Problem:
         """Return the environment."""
         return TimeLimit(TabularEnv(self.mdp), self.max_episode_steps)
 
+    def make_vec(self, num_envs: int, autoreset_mode: str) -> TabularVectorEnv:
+        """Return a vector environment of it."""
+        limit = self.max_episode_steps
+        return TabularVectorEnv(
+            self.mdp, num_envs, max_episode_steps=limit, autoreset_mode=autoreset_mode
+        )
+
 
 # What ends an episode is an action that terminates or, more often, the time limit.
 ENDING = Problem(
@@ -73,4 +80,36 @@ CONTINUING = Problem(
     reward=((0.8, -0.2), (0.0, -0.6), (-0.2, 0.0), (-0.6, -0.6)),
     terminates=(),
     max_episode_steps=3,
+)
+# Their best actions differ between all explanations, except those that never change one, such as
+# rewards twice as large. They are for agents that have no values.
+CHOICES = (
+    Problem(
+        "choices 1",
+        next_state=((1, 3), (2, 1), (0, 3), (2, 0)),
+        reward=((2.0, 0.5), (0.5, 0.0), (1.5, -2.0), (-0.5, 0.5)),
+        terminates=((0, 0), (2, 0)),
+        max_episode_steps=2,
+    ),
+    Problem(
+        "choices 2",
+        next_state=((2, 2), (1, 0), (0, 0), (3, 2)),
+        reward=((-0.5, 1.0), (1.0, 1.0), (-1.5, -1.5), (-1.0, 2.0)),
+        terminates=((1, 0), (3, 0)),
+        max_episode_steps=3,
+    ),
+    Problem(
+        "choices 3",
+        next_state=((2, 1), (0, 3), (3, 0), (0, 2)),
+        reward=((-1.0, -1.0), (0.5, -1.0), (-0.5, 1.5), (-1.5, 1.0)),
+        terminates=((1, 0), (2, 0), (3, 1)),
+        max_episode_steps=3,
+    ),
+    Problem(
+        "choices 4",
+        next_state=((2, 1), (0, 1), (2, 3), (1, 1)),
+        reward=((1.0, 0.5), (-2.0, -1.0), (0.5, -1.5), (-1.0, 0.5)),
+        terminates=((1, 1),),
+        max_episode_steps=2,
+    ),
 )

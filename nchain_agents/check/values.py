@@ -1,8 +1,8 @@
 """Evidence from the values: which updates they are consistent with.
 
 A learner's values come to rest where they equal the mean of their own targets. So each explanation
-is measured by how far Q is from the mean of *its* targets, which are computed from Q itself and from
-the transitions that the agent saw. The parameters of explanations are fitted.
+is measured by how far Q is from the mean of *its* targets, which are computed from Q itself and
+from the transitions that the agent saw. The parameters of explanations are fitted.
 """
 
 from __future__ import annotations
@@ -17,7 +17,13 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from nchain_agents.check.experience import Experience
-from nchain_agents.check.explanations import EXPLANATIONS, Explanation, Update, on_policy, q_learning
+from nchain_agents.check.explanations import (
+    EXPLANATIONS,
+    Explanation,
+    Update,
+    on_policy,
+    q_learning,
+)
 from nchain_agents.check.lesson import Lesson
 from nchain_env.mdp import BoolArray, FloatArray, IntArray
 
@@ -36,16 +42,16 @@ class Backup(NamedTuple):
 
     Args:
         reward: (S, A) the mean reward.
-        weight: (S, A, S) the mean discount of V by next state.
-        of_action: (S, A, S, A) the mean discount of Q by next state and next action.
-        count: (S, A) how many transitions were learned from.
+        weight: (S, A, S) the mean discount of V, by next state.
+        of_action: (S, A, S, A) the mean discount of Q, by next state and next action.
+        visits: (S, A) how many transitions were learned from.
         value: V, (S,), as a function of Q, (S, A).
     """
 
     reward: FloatArray
     weight: FloatArray
     of_action: FloatArray
-    count: IntArray
+    visits: IntArray
     value: Callable[[FloatArray], FloatArray]
 
     @classmethod
@@ -54,40 +60,40 @@ class Backup(NamedTuple):
         states, actions = x.num_states, x.num_actions
         used = np.flatnonzero(update.learned)
         pair = update.row[x.state[used]] * actions + x.action[used]
-        count = np.bincount(pair, minlength=states * actions)
+        visits = np.bincount(pair, minlength=states * actions)
 
         def mean(values: FloatArray, *after: tuple[IntArray, int]) -> FloatArray:
             place, shape = pair, (states, actions)
             for index, size in after:
                 place, shape = place * size + index, (*shape, size)
             total = np.bincount(place, values, math.prod(shape)).reshape(states * actions, -1)
-            return np.asarray((total / np.maximum(count, 1)[:, None]).reshape(shape)[update.row])
+            return np.asarray((total / np.maximum(visits, 1)[:, None]).reshape(shape)[update.row])
 
-        discount, next_state = update.discount[used], update.next_state[used]
-        # the last action stands for V
-        next_action = np.where(update.next_action[used] < 0, actions, update.next_action[used])
-        weight = mean(discount, (next_state, states), (next_action, actions + 1))
+        # the place after the last action is for V
+        next_action = np.where(update.next_action < 0, actions, update.next_action)[used]
+        after = (update.next_state[used], states), (next_action, actions + 1)
+        weight = mean(update.discount[used], *after)
         return cls(
             mean(update.reward[used]),
             weight[..., -1],
             weight[..., :-1],
-            count.reshape(states, actions)[update.row],
+            visits.reshape(states, actions)[update.row],
             update.value,
         )
 
     def targets(self, q: FloatArray, initial: FloatArray) -> FloatArray:
         """Return the mean targets, (S, A); the initial values where nothing was learned."""
         following = self.weight @ self.value(q) + np.tensordot(self.of_action, q)
-        return np.where(self.count > 0, self.reward + following, initial)
+        return np.where(self.visits > 0, self.reward + following, initial)
 
     def fixed_point(self, initial: FloatArray, sweeps: int = 5000) -> FloatArray:
-        """Return the values that are their own mean targets; NaN where they grow without end."""
+        """Return the values that are their own mean targets, after so many sweeps if none are."""
         q = initial
         for _ in range(sweeps):
             before, q = q, self.targets(q, initial)
             if np.abs(q - before).max() < 1e-9:
-                return q
-        return np.full_like(q, np.nan)
+                break
+        return q
 
 
 @dataclass(frozen=True)
@@ -113,7 +119,7 @@ class Fit:
 
     @property
     def fitted(self) -> bool:
-        """Whether a continuous parameter was fitted, so that plain explanations are special cases."""
+        """Whether a continuous parameter was fitted, of which others are special cases."""
         return any(one.continuous for one in self.explanations)
 
 
@@ -127,7 +133,7 @@ class _Learned(NamedTuple):
         q: (S, A) the values at its end.
         known: (S, A) which pairs were visited often enough.
         scale: The size of values and rewards, to which distances are relative.
-        drift: How far the values moved between the last two quarters, relative to their size.
+        moved: (S, A) how far the values moved between the last two quarters, relative to that.
     """
 
     problem: str
@@ -136,7 +142,7 @@ class _Learned(NamedTuple):
     q: FloatArray
     known: BoolArray
     scale: float
-    drift: float
+    moved: FloatArray
 
     @classmethod
     def of(cls, lesson: Lesson) -> _Learned:
@@ -144,8 +150,8 @@ class _Learned(NamedTuple):
         assert values is not None
         known = x.visits >= _VISITS
         scale = max(_rms(values.late[known]), _rms(x.reward), _TINY)
-        drift = _rms((values.late - values.earlier)[known]) / scale
-        return cls(lesson.problem.name, x, values.initial, values.late, known, scale, drift)
+        moved = np.where(known, values.late - values.earlier, 0.0) / scale
+        return cls(lesson.problem.name, x, values.initial, values.late, known, scale, moved)
 
 
 class Explainer:
@@ -159,13 +165,16 @@ class Explainer:
 
     def __init__(self, lessons: Sequence[Lesson], gamma: float, on_policy: bool = False) -> None:
         self.gamma, self._on_policy = gamma, on_policy
+        learned = [_Learned.of(lesson) for lesson in lessons]
+        moved: dict[str, list[FloatArray]] = {}
+        for one in learned:
+            moved.setdefault(one.problem, []).append(one.moved)
+        drifts = {problem: _rms(np.mean(found, axis=0)) for problem, found in moved.items()}
         # values that grow without end are not at rest: they speak only where no others do
-        everything = [_Learned.of(lesson) for lesson in lessons]
-        self._learned = [one for one in everything if one.drift < _MOVING] or everything
-        self.drift = max(one.drift for one in everything)
-        self._windows = {
-            start: [one.x.since(start) for one in self._learned] for start in _WINDOWS
-        }
+        self._learned = [one for one in learned if drifts[one.problem] < _MOVING] or learned
+        self.drift = max(drifts.values())
+        self.at_rest = min(drifts.values()) < _MOVING
+        self._windows = {start: [one.x.since(start) for one in self._learned] for start in _WINDOWS}
 
     def update(self, x: Experience, changes: Iterable[tuple[Explanation, Any]] = ()) -> Update:
         """Return the correct update, changed by explanations."""
@@ -182,7 +191,7 @@ class Explainer:
         choices: list[tuple[Any, ...]] = [()]
         for one in explanations:
             choices = [(*some, value) for some in choices for value in one.choices(states)]
-        found = min((self._measured(explanations, some) for some in choices), key=_distance)
+        found = min((self.measured(explanations, some) for some in choices), key=_distance)
         for i, one in enumerate(explanations):
             if one.continuous:
                 found = min(found, self._refined(found, i), key=_distance)
@@ -196,16 +205,15 @@ class Explainer:
 
         def measured(value: float) -> Fit:
             parameters = (*found.parameters[:i], float(value), *found.parameters[i + 1 :])
-            return self._measured(found.explanations, parameters)
+            return self.measured(found.explanations, parameters)
 
         best = minimize_scalar(
             lambda value: measured(value).distance, bounds=bounds, method="bounded"
         )
         return measured(best.x)
 
-    def _measured(
-        self, explanations: tuple[Explanation, ...], parameters: tuple[Any, ...]
-    ) -> Fit:
+    def measured(self, explanations: tuple[Explanation, ...], parameters: tuple[Any, ...]) -> Fit:
+        """Return how well explanations with these parameters fit."""
         changes = list(zip(explanations, parameters, strict=True))
         fits = [self._in_window(start, changes) for start in _WINDOWS]
         return Fit(explanations, parameters, *min(fits))
@@ -220,6 +228,13 @@ class Explainer:
             error = np.where(one.known, targets - one.q, np.nan) / one.scale
             errors.setdefault(one.problem, []).append(error)
         return max(_distance_and_noise(np.array(found)) for found in errors.values())
+
+    def fixed_point(self, lesson: Lesson, fit: Fit) -> FloatArray:
+        """Return the values, (S, A), that explanations lead to on the transitions of a lesson."""
+        assert lesson.values is not None
+        changes = zip(fit.explanations, fit.parameters, strict=True)
+        update = self.update(lesson.experience, changes)
+        return Backup.of(lesson.experience, update).fixed_point(lesson.values.initial)
 
     def singles(self) -> Iterator[Fit]:
         """Yield the fit of each explanation that differs from the correct update here."""
