@@ -21,6 +21,7 @@ class Update:
         reward: The reward.
         discount: The factor of the next value; 0 where none is added.
         next_state: The state whose value is added.
+        next_action: The action whose value is added in place of V; -1 where it is V.
         learned: Whether the transition is learned from.
         value: V, (S,), as a function of Q, (S, A).
         row: (S,) the row of the table that a state is looked up in.
@@ -30,6 +31,7 @@ class Update:
     reward: FloatArray
     discount: FloatArray
     next_state: IntArray
+    next_action: IntArray
     learned: BoolArray
     value: Callable[[FloatArray], FloatArray]
     row: IntArray
@@ -46,6 +48,7 @@ def q_learning(x: Experience, gamma: float) -> Update:
         reward=x.reward,
         discount=np.where(x.terminated, 0.0, gamma),
         next_state=x.next_state,
+        next_action=np.full(len(x.state), -1),
         learned=~x.ghost,
         value=lambda q: np.asarray(q.max(axis=1)),
         row=np.arange(x.num_states),
@@ -106,8 +109,16 @@ def explanation(name: str, **about: Any) -> Callable[[Change], Change]:
     source="Sutton & Barto 2018, section 6.4",
 )
 def on_policy(x: Experience, update: Update) -> Update:
-    """Return an update with the mean of the next values over the agent's actions."""
-    return replace(update, value=lambda q: np.asarray((x.policy * q).sum(axis=1)))
+    """Return an update with the value of what the agent did next.
+
+    At the end of an episode, it is the mean value of what it did there at other times.
+    """
+    policy = x.policy
+    return replace(
+        update,
+        next_action=np.where(x.last, -1, np.append(x.action[1:], -1)),
+        value=lambda q: np.asarray((policy * q).sum(axis=1)),
+    )
 
 
 @explanation(
@@ -248,7 +259,8 @@ def _another_gamma(x: Experience, update: Update, gamma: float) -> Update:
     source="Sutton & Barto 2018, section 6.5",
 )
 def _mean_of_the_next_values(x: Experience, update: Update) -> Update:
-    return replace(update, value=lambda q: np.asarray(q.mean(axis=1)))
+    none = np.full_like(update.next_action, -1)
+    return replace(update, next_action=none, value=lambda q: np.asarray(q.mean(axis=1)))
 
 
 @explanation(
@@ -258,7 +270,8 @@ def _mean_of_the_next_values(x: Experience, update: Update) -> Update:
     source="Sutton & Barto 2018, section 6.5",
 )
 def _minimum_of_the_next_values(x: Experience, update: Update) -> Update:
-    return replace(update, value=lambda q: np.asarray(q.min(axis=1)))
+    none = np.full_like(update.next_action, -1)
+    return replace(update, next_action=none, value=lambda q: np.asarray(q.min(axis=1)))
 
 
 @explanation(
@@ -268,7 +281,7 @@ def _minimum_of_the_next_values(x: Experience, update: Update) -> Update:
     source="Sutton & Barto 2018, section 6.5",
 )
 def _bootstraps_from_this_state(x: Experience, update: Update) -> Update:
-    return replace(update, next_state=x.state)
+    return replace(update, next_state=x.state, next_action=np.full_like(update.next_action, -1))
 
 
 @explanation(
@@ -281,14 +294,18 @@ def _bootstraps_from_this_state(x: Experience, update: Update) -> Update:
 )
 def _n_step(x: Experience, update: Update, n: int) -> Update:
     total, factor = update.reward.copy(), update.discount.copy()
-    next_state, at = update.next_state.copy(), np.arange(len(total))
+    next_state, next_action = update.next_state, update.next_action
+    at = np.arange(len(total))
     for _ in range(n - 1):
         goes_on = ~x.last[at]
         at = np.where(goes_on, at + 1, at)
         total += np.where(goes_on, factor * update.reward[at], 0.0)
         factor = np.where(goes_on, factor * update.discount[at], factor)
         next_state = np.where(goes_on, update.next_state[at], next_state)
-    return replace(update, reward=total, discount=factor, next_state=next_state)
+        next_action = np.where(goes_on, update.next_action[at], next_action)
+    return replace(
+        update, reward=total, discount=factor, next_state=next_state, next_action=next_action
+    )
 
 
 @explanation(

@@ -35,6 +35,8 @@ _WINDOWS = (0.0, 0.5)
 # at rest.
 _MOVING = 0.2
 _TINY = 1e-12
+# Pairs of explanations whose parameters are fitted.
+_FITTED = 10
 
 
 class Backup(NamedTuple):
@@ -42,13 +44,15 @@ class Backup(NamedTuple):
 
     Args:
         reward: (S, A) the mean reward.
-        weight: (S, A, S) the mean discount by next state.
+        weight: (S, A, S) the mean discount of V, by next state.
+        of_action: (S, A, S, A) the mean discount of Q, by next state and next action.
         visits: (S, A) how many transitions were learned from.
         value: V, (S,), as a function of Q, (S, A).
     """
 
     reward: FloatArray
     weight: FloatArray
+    of_action: FloatArray
     visits: IntArray
     value: Callable[[FloatArray], FloatArray]
 
@@ -58,22 +62,31 @@ class Backup(NamedTuple):
         states, actions = x.num_states, x.num_actions
         used = np.flatnonzero(update.learned)
         pair = update.row[x.state[used]] * actions + x.action[used]
-        triple = pair * states + update.next_state[used]
-        count = np.bincount(pair, minlength=states * actions)
-        each = np.maximum(count, 1)
-        reward = np.bincount(pair, update.reward[used], states * actions) / each
-        discounts = np.bincount(triple, update.discount[used], states * actions * states)
-        weight = discounts.reshape(-1, states) / each[:, None]
+        visits = np.bincount(pair, minlength=states * actions)
+
+        def mean(values: FloatArray, *after: tuple[IntArray, int]) -> FloatArray:
+            place, shape = pair, (states, actions)
+            for index, size in after:
+                place, shape = place * size + index, (*shape, size)
+            total = np.bincount(place, values, math.prod(shape)).reshape(states * actions, -1)
+            return np.asarray((total / np.maximum(visits, 1)[:, None]).reshape(shape)[update.row])
+
+        # the place after the last action is for V
+        next_action = np.where(update.next_action < 0, actions, update.next_action)[used]
+        after = (update.next_state[used], states), (next_action, actions + 1)
+        weight = mean(update.discount[used], *after)
         return cls(
-            reward.reshape(states, actions)[update.row],
-            weight.reshape(states, actions, states)[update.row],
-            count.reshape(states, actions)[update.row],
+            mean(update.reward[used]),
+            weight[..., -1],
+            weight[..., :-1],
+            visits.reshape(states, actions)[update.row],
             update.value,
         )
 
     def targets(self, q: FloatArray, initial: FloatArray) -> FloatArray:
         """Return the mean targets, (S, A); the initial values where nothing was learned."""
-        return np.where(self.visits > 0, self.reward + self.weight @ self.value(q), initial)
+        following = self.weight @ self.value(q) + np.tensordot(self.of_action, q)
+        return np.where(self.visits > 0, self.reward + following, initial)
 
     def fixed_point(self, initial: FloatArray, sweeps: int = 5000) -> FloatArray:
         """Return the values that are their own mean targets, after so many sweeps if none are."""
@@ -232,11 +245,21 @@ class Explainer:
                 yield self.fit(one)
 
     def pairs(self) -> Iterator[Fit]:
-        """Yield the fits of two explanations together, of which one may have a parameter."""
+        """Yield the fits of two explanations together, of which one may have a parameter.
+
+        Only the pairs are fitted that are nearest by the choices of their parameters.
+        """
         different = [one for one in EXPLANATIONS if self._differs(one)]
-        for first, second in permutations(different, 2):
-            if not first.parameter and (second.parameter or first.name < second.name):
-                yield self.fit(first, second)
+        states = self._learned[0].x.num_states
+        found = [
+            self.measured((first, second), (None, value))
+            for first, second in permutations(different, 2)
+            if not first.parameter and (second.parameter or first.name < second.name)
+            for value in second.choices(states)
+        ]
+        nearest = sorted(found, key=_distance)[:_FITTED]
+        for pair in dict.fromkeys(fit.explanations for fit in nearest):
+            yield self.fit(*pair)
 
     def _differs(self, explanation: Explanation) -> bool:
         """Whether an explanation changes a mean target anywhere."""

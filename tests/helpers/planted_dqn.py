@@ -15,8 +15,8 @@ Loss = type[torch.nn.SmoothL1Loss] | type[torch.nn.MSELoss]
 class PlantedDQN(Planted):
     """DQN (Mnih et al. 2015) on one-hot states, with a gradient step every `train_freq` steps.
 
-    There are so few states that the values of all of them are kept: those of the network, to act
-    by, and those of the target network.
+    There are so few states that the network is always called with all of them, and that its last
+    values are kept to act by, and those of the target network in place of its weights.
     """
 
     def __init__(
@@ -24,10 +24,10 @@ class PlantedDQN(Planted):
         env: Any,
         seed: int = 0,
         mistake: str = "",
-        learning_rate: float = 2e-3,
+        learning_rate: float = 3e-3,
         batch_size: int = 32,
         hidden: int = 32,
-        train_freq: int = 2,
+        train_freq: int = 4,
         target_update_interval: int = 200,
         buffer_size: int = 100_000,
         loss: Loss = torch.nn.SmoothL1Loss,
@@ -48,7 +48,7 @@ class PlantedDQN(Planted):
         self.inputs = torch.eye(self.num_states)[self.row]  # (S, S): states confused look the same
         self.replay = np.zeros((buffer_size, len(Target._fields)))
         self.stored = 0
-        self.table = self.target_table = self._values()
+        self.table = self.target_table = self.net(self.inputs).detach().numpy()
 
     def q_values(self, observation: Any) -> Any:
         return self.table[observation]
@@ -66,13 +66,9 @@ class PlantedDQN(Planted):
         state, action, reward, discount, next_state, next_action = self.replay[chosen].T
         following = self.target_table[next_state.astype(int)]
         wanted = reward + discount * self.value(following, next_action.astype(int))
-        values = self.net(self.inputs[state.astype(int)])
-        taken = values[range(self.batch_size), action.astype(int)]
+        values = self.net(self.inputs)
+        taken = values[state.astype(int), action.astype(int)]
         self.optimizer.zero_grad()
         self.loss(taken, torch.from_numpy(wanted.astype(np.float32))).backward()
         self.optimizer.step()
-        self.table = self._values()
-
-    def _values(self) -> npt.NDArray[np.float32]:
-        with torch.no_grad():
-            return np.asarray(self.net(self.inputs).numpy())
+        self.table = values.detach().numpy()
