@@ -199,20 +199,23 @@ def _lessons(
     tests: Callable[[], list[Finding]] | None = None,
 ) -> _Results:
     """Let agents learn in problems, one for each seed; return what they learned, and failures."""
-    pairs = [(one, seed) for one in problems for seed in range(seeds)]
-    calls: list[Callable[[], Any]] = [
-        partial(learn, make, one, seed, steps, q_values, vector) for one, seed in pairs
-    ]
-    if tests is not None:
-        calls.append(tests)
+    tasks = [(one, seed) for one in problems for seed in range(seeds)]
+    calls: list[Callable[[], Any]] = [] if tests is None else [tests]
+    first = len(calls)
+    calls += [partial(learn, make, one, seed, steps, q_values, vector) for one, seed in tasks]
     lessons: dict[int, Lesson] = {}
-    failures: dict[int, Failure] = {}
     found: list[Finding] = []
+    testing = tests is not None
     show.begin(len(calls))
     with closing(pool.map_unordered(calls)) as results:
         for i, result in results:
+            show.advance()
+            if i < first:
+                testing = False
             if isinstance(result, Failure):
-                failures[i] = result
+                where = "its behaviour is tested" if i < first else _where(*tasks[i - first])
+                says = f"It stops where {where}: {result.reason}."
+                found.append(Finding(FAILED, says, traceback=result.traceback))
             elif isinstance(result, Lesson):
                 lessons[i] = result
                 here = [one for one in lessons.values() if one.problem == result.problem]
@@ -220,26 +223,20 @@ def _lessons(
                     show.say(_told(here, steps, gamma))
             else:
                 found += result
-            show.advance()
-    if failures:
-        first = min(failures)
-        where = (
-            f"seed {pairs[first][1]} in the problem {pairs[first][0].name!r}: "
-            if first < len(pairs)
-            else ""
-        )
-        found.append(_failed(failures[first], where, len(failures), len(calls)))
+            if _has_failed(found) and not testing:
+                break  # the others would fail alike, or take as long
     return [lessons[i] for i in sorted(lessons)], found
 
 
-def _failed(failure: Failure, where: str, number: int, total: int) -> Finding:
-    says = f"{number} of {total} trainings ended without a result; {where}{failure.reason}."
-    return Finding(FAILED, says, traceback=failure.traceback)
+def _where(problem: Problem, seed: int) -> str:
+    return f"it learns the problem {problem.name!r} with seed {seed}"
 
 
 def _ordered(findings: Sequence[Finding]) -> tuple[Finding, ...]:
-    """Return the findings, one of each name and description, mistakes before remarks."""
-    return tuple(sorted(dict.fromkeys(findings), key=lambda finding: not finding.mistake))
+    """Return the findings, the first one of each name, mistakes before remarks."""
+    first = {finding.name: finding for finding in reversed(findings)}
+    unique = (finding for finding in findings if first[finding.name] is finding)
+    return tuple(sorted(unique, key=lambda finding: not finding.mistake))
 
 
 def _told(lessons: Sequence[Lesson], steps: int, gamma: float | None) -> str:

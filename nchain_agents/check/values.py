@@ -167,6 +167,7 @@ class Explainer:
 
     def __init__(self, lessons: Sequence[Lesson], gamma: float, on_policy: bool = False) -> None:
         self.gamma, self._on_policy = gamma, on_policy
+        self._lessons = lessons
         learned = [_Learned.of(lesson) for lesson in lessons]
         moved: dict[str, list[FloatArray]] = {}
         for one in learned:
@@ -247,19 +248,20 @@ class Explainer:
     def pairs(self) -> Iterator[Fit]:
         """Yield the fits of two explanations together, of which one may have a parameter.
 
-        Only the pairs are fitted that are nearest by the choices of their parameters.
+        Only those pairs are fitted that are nearest by one lesson of each problem and by the listed
+        choices of the parameter.
         """
         different = [one for one in EXPLANATIONS if self._differs(one)]
-        states = self._learned[0].x.num_states
+        lessons = {lesson.problem.name: lesson for lesson in self._lessons}
+        few = Explainer(list(lessons.values()), self.gamma, self._on_policy)
         found = [
-            self.measured((first, second), (None, value))
-            for first, second in permutations(different, 2)
-            if not first.parameter and (second.parameter or first.name < second.name)
-            for value in second.choices(states)
+            few.measured((one, two), (None, value))
+            for one, two in permutations(different, 2)
+            if not one.parameter and (two.parameter or one.name < two.name)
+            for value in two.choices(self._learned[0].x.num_states)
         ]
-        nearest = sorted(found, key=_distance)[:_FITTED]
-        for pair in dict.fromkeys(fit.explanations for fit in nearest):
-            yield self.fit(*pair)
+        for fit in sorted(found, key=_distance)[:_FITTED]:
+            yield self.fit(*fit.explanations)
 
     def _differs(self, explanation: Explanation) -> bool:
         """Whether an explanation changes a mean target anywhere."""

@@ -169,7 +169,8 @@ class HasNoPredict:
 )
 def test_what_cannot_be_checked_is_reported_in_one_line(make: Any, said: str) -> None:
     # a function, because a class without `predict` is refused before anything runs
-    report = check_agent(lambda env, seed: make(env, seed), time_limit=2.0)
+    limit = 2.0 if make is Hangs else None
+    report = check_agent(lambda env, seed: make(env, seed), time_limit=limit)
     assert not report.ok
     lines = [finding.says for finding in report.findings]
     assert any(said in line for line in lines)
@@ -187,7 +188,7 @@ def test_the_folder_gets_the_data_and_the_page(tmp_path: Path) -> None:
         "check.json",
     ]
     data = json.loads((tmp_path / "new" / "check.json").read_text())
-    assert data == report.as_data()
+    assert data == json.loads(json.dumps(report.as_data()))
     assert data["findings"][0]["name"] == "gamma squared"
     nearest = min(data["explanations"], key=lambda one: one["distance"])
     assert nearest["name"] in ("gamma squared", "another gamma")
