@@ -4,7 +4,7 @@ Transitions and rewards are deterministic, so that the values of Q-learning are 
 size, and rewards are so balanced that no value is much larger than a reward: networks learn them in
 a few thousand steps, also with a discount factor near 1. Episodes start in every state alike, which
 explores for agents that do not, and time limits are short, because what is done wrong at them is
-then done often. `nchain_agents.check.search` found them.
+then done often. `python -m nchain_agents.check.search` finds such tables.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ class Backup(NamedTuple):
         visits = np.bincount(pair, minlength=states * actions)
 
         def mean(values: FloatArray, *after: tuple[IntArray, int]) -> FloatArray:
-            place, shape = pair, (states, actions)
+            place, shape = pair, tuple[int, ...]((states, actions))
             for index, size in after:
                 place, shape = place * size + index, (*shape, size)
             total = np.bincount(place, values, math.prod(shape)).reshape(states * actions, -1)

@@ -30,7 +30,7 @@ class VectorLearner:
         envs, num_envs = self.envs, self.envs.num_envs
         states, _ = envs.reset(seed=self.seed)
         over = np.zeros(num_envs, dtype=bool)
-        steps = 0
+        steps: int = 0
         while steps < total_timesteps:
             explores = self.rng.random(num_envs) < 0.5
             random = self.rng.integers(self.q.shape[1], size=num_envs)
@@ -39,15 +39,15 @@ class VectorLearner:
             ended = terminated | truncated
             final = observations.copy()
             if self.mode == "SameStep" and self.mistake != "bootstraps from the reset":
-                for i in np.flatnonzero(ended):
-                    final[i] = infos["final_obs"][i]
+                for k in np.flatnonzero(ended):
+                    final[k] = infos["final_obs"][k]
             for i in range(num_envs):
                 ghost = self.mode == "NextStep" and bool(over[i])
-                steps += not ghost
+                steps += int(not ghost)
                 if ghost and self.mistake != "learns from ghost steps":
                     continue
                 bootstrap = 0.0 if terminated[i] else self.q[final[i]].max()
-                pair = (states[i], actions[i])
+                pair = (int(states[i]), int(actions[i]))
                 self.q[pair] += 0.1 * (rewards[i] + self.gamma * bootstrap - self.q[pair])
             if self.mode == "Disabled" and ended.any():
                 observations, _ = envs.reset(options={"reset_mask": ended.copy()})

