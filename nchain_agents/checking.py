@@ -12,8 +12,9 @@ from typing import Any
 
 from nchain_agents.check.behaviour import behaviour
 from nchain_agents.check.choices import agreement, agreements
+from nchain_agents.check.explanations import ANOTHER_GAMMA
 from nchain_agents.check.finding import Finding
-from nchain_agents.check.judge import judge
+from nchain_agents.check.judge import SMALL, judge
 from nchain_agents.check.lesson import Lesson, Vector, learn
 from nchain_agents.check.problems import CHOICES, CONTINUING, ENDING, Problem
 from nchain_agents.check.values import Explainer
@@ -148,8 +149,7 @@ def _checked(
     report = CheckReport(name, 0, steps, None, _ordered(found), lessons=tuple(lessons))
     if _has_failed(found):
         return report
-    if gamma is None:
-        gamma = _GAMMA if lessons[0].gamma is None else lessons[0].gamma
+    gamma = _gamma(lessons, gamma)
     valued = all(lesson.values is not None for lesson in lessons)
     judgement = judge(lessons, gamma, lessons[0].on_policy) if valued else None
     if judgement is not None and judgement.kind == "correct" and judgement.clear:
@@ -173,6 +173,19 @@ def _has_failed(findings: Sequence[Finding]) -> bool:
     return any(finding.name == FAILED for finding in findings)
 
 
+def _gamma(lessons: Sequence[Lesson], given: float | None) -> float:
+    """Return the discount factor of an agent: given, its own, or the one that its values have."""
+    if given is not None:
+        return given
+    if lessons[0].gamma is not None:
+        return lessons[0].gamma
+    if all(lesson.values is not None for lesson in lessons):
+        fit = Explainer(lessons, _GAMMA, lessons[0].on_policy).fit(ANOTHER_GAMMA)
+        if fit.distance <= SMALL:
+            return float(fit.parameters[0])
+    return _GAMMA
+
+
 def _lessons(
     make: Make,
     seeds: int,
@@ -186,20 +199,23 @@ def _lessons(
     tests: Callable[[], list[Finding]] | None = None,
 ) -> _Results:
     """Let agents learn in problems, one for each seed; return what they learned, and failures."""
-    pairs = [(one, seed) for one in problems for seed in range(seeds)]
-    calls: list[Callable[[], Any]] = [
-        partial(learn, make, one, seed, steps, q_values, vector) for one, seed in pairs
-    ]
-    if tests is not None:
-        calls.append(tests)
+    tasks = [(one, seed) for one in problems for seed in range(seeds)]
+    calls: list[Callable[[], Any]] = [] if tests is None else [tests]
+    first = len(calls)
+    calls += [partial(learn, make, one, seed, steps, q_values, vector) for one, seed in tasks]
     lessons: dict[int, Lesson] = {}
-    failures: dict[int, Failure] = {}
     found: list[Finding] = []
+    testing = tests is not None
     show.begin(len(calls))
     with closing(pool.map_unordered(calls)) as results:
         for i, result in results:
+            show.advance()
+            if i < first:
+                testing = False
             if isinstance(result, Failure):
-                failures[i] = result
+                where = "its behaviour is tested" if i < first else _where(*tasks[i - first])
+                says = f"It stops where {where}: {result.reason}."
+                found.append(Finding(FAILED, says, traceback=result.traceback))
             elif isinstance(result, Lesson):
                 lessons[i] = result
                 here = [one for one in lessons.values() if one.problem == result.problem]
@@ -207,34 +223,27 @@ def _lessons(
                     show.say(_told(here, steps, gamma))
             else:
                 found += result
-            show.advance()
-    if failures:
-        first = min(failures)
-        where = (
-            f"seed {pairs[first][1]} in the problem {pairs[first][0].name!r}: "
-            if first < len(pairs)
-            else ""
-        )
-        found.append(_failed(failures[first], where, len(failures), len(calls)))
+            if _has_failed(found) and not testing:
+                break  # the others would fail alike, or take as long
     return [lessons[i] for i in sorted(lessons)], found
 
 
-def _failed(failure: Failure, where: str, number: int, total: int) -> Finding:
-    says = f"{number} of {total} trainings ended without a result; {where}{failure.reason}."
-    return Finding(FAILED, says, traceback=failure.traceback)
+def _where(problem: Problem, seed: int) -> str:
+    return f"it learns the problem {problem.name!r} with seed {seed}"
 
 
 def _ordered(findings: Sequence[Finding]) -> tuple[Finding, ...]:
-    """Return the findings, one of each name and description, mistakes before remarks."""
-    return tuple(sorted(dict.fromkeys(findings), key=lambda finding: not finding.mistake))
+    """Return the findings, the first one of each name, mistakes before remarks."""
+    first = {finding.name: finding for finding in reversed(findings)}
+    unique = (finding for finding in findings if first[finding.name] is finding)
+    return tuple(sorted(unique, key=lambda finding: not finding.mistake))
 
 
 def _told(lessons: Sequence[Lesson], steps: int, gamma: float | None) -> str:
     """Return a line about the agents that learned in one problem."""
     problem = lessons[0].problem.name
     begun = f"{problem}, {steps:,} steps: "
-    if gamma is None:
-        gamma = _GAMMA if lessons[0].gamma is None else lessons[0].gamma
+    gamma = _gamma(lessons, gamma)
     if all(lesson.values is not None for lesson in lessons):
         distance = Explainer(lessons, gamma, lessons[0].on_policy).fit().distance
         return f"{begun}values {distance:.1%} from the correct targets"

@@ -328,3 +328,6 @@ def _last_transition_never_learned(x: Experience, update: Update) -> Update:
 )
 def _states_confused(x: Experience, update: Update, pair: tuple[int, int]) -> Update:
     return replace(update, row=np.where(update.row == pair[1], pair[0], update.row))
+
+
+ANOTHER_GAMMA = next(one for one in EXPLANATIONS if one.name == "another gamma")

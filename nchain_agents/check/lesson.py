@@ -107,12 +107,17 @@ def learn(
         learned = Values(
             initial, np.mean(looks[:half] or looks, axis=0), np.mean(looks[half:], axis=0)
         )
-    gamma = getattr(model, "gamma", None)
     return Lesson(
         problem,
         env.experience,
         greedy_policy(model, states),
         learned,
-        None if gamma is None else float(gamma),
+        _gamma(model),
         bool(getattr(model, "on_policy", False)),
     )
+
+
+def _gamma(model: Any) -> float | None:
+    """Return the discount factor that an agent says it has; None if that is no such number."""
+    gamma = getattr(model, "gamma", None)
+    return float(gamma) if isinstance(gamma, int | float) and 0 <= gamma <= 1 else None

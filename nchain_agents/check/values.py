@@ -35,6 +35,8 @@ _WINDOWS = (0.0, 0.5)
 # at rest.
 _MOVING = 0.2
 _TINY = 1e-12
+# Pairs of explanations whose parameters are fitted.
+_FITTED = 10
 
 
 class Backup(NamedTuple):
@@ -173,6 +175,7 @@ class Explainer:
         generalises: bool = False,
     ) -> None:
         self.gamma, self._on_policy = gamma, on_policy
+        self._lessons = lessons
         learned = [_Learned.of(lesson) for lesson in lessons]
         moved: dict[str, list[FloatArray]] = {}
         for one in learned:
@@ -255,11 +258,22 @@ class Explainer:
                 yield self.fit(one)
 
     def pairs(self) -> Iterator[Fit]:
-        """Yield the fits of two explanations together, of which one may have a parameter."""
+        """Yield the fits of two explanations together, of which one may have a parameter.
+
+        Only those pairs are fitted that are nearest by one lesson of each problem and by the listed
+        choices of the parameter.
+        """
         different = [one for one in EXPLANATIONS if self._differs(one)]
-        for first, second in permutations(different, 2):
-            if not first.parameter and (second.parameter or first.name < second.name):
-                yield self.fit(first, second)
+        lessons = {lesson.problem.name: lesson for lesson in self._lessons}
+        few = Explainer(list(lessons.values()), self.gamma, self._on_policy)
+        found = [
+            few.measured((one, two), (None, value))
+            for one, two in permutations(different, 2)
+            if not one.parameter and (two.parameter or one.name < two.name)
+            for value in two.choices(self._learned[0].x.num_states)
+        ]
+        for fit in sorted(found, key=_distance)[:_FITTED]:
+            yield self.fit(*fit.explanations)
 
     def _differs(self, explanation: Explanation) -> bool:
         """Whether an explanation changes a mean target anywhere."""

@@ -147,7 +147,7 @@ class CheckReport:
             or [
                 {
                     "name": one.name,
-                    "parameter": one.parameter,
+                    "parameter": _plain(one.parameter),
                     "contradicted": one.contradicted,
                     "compared": one.compared,
                 }
@@ -165,7 +165,7 @@ def _fits(judgement: Judgement | None) -> Sequence[Fit]:
 def _fit_data(fit: Fit) -> dict[str, Any]:
     return {
         "name": fit.name,
-        "parameters": list(fit.parameters),
+        "parameters": [_plain(parameter) for parameter in fit.parameters],
         "distance": fit.distance,
         "noise": fit.noise,
     }
@@ -179,6 +179,11 @@ def _shown(parameter: Any) -> str:
     if parameter is None:
         return ""
     return f"{parameter:.3g}" if isinstance(parameter, float) else str(parameter)
+
+
+def _plain(parameter: Any) -> Any:
+    """Return a parameter as JSON has it."""
+    return list(parameter) if isinstance(parameter, tuple) else parameter
 
 
 def of_values(judgement: Judgement, steps: int) -> list[Finding]:
