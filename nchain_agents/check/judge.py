@@ -12,7 +12,7 @@ from nchain_agents.check.values import Explainer, Fit
 
 # Approximation and noise explain such a distance, relative to the size of the values.
 SMALL = 0.03
-# An explanation must be nearer than the correct update by this factor.
+# An explanation must be nearer than the correct update, and two together than one, by this factor.
 _NEARER = 3.0
 # Explanations within this ratio of the nearest one, or nearer than this, are not told apart.
 _RATIO, _SAME = 2.0, 0.01
@@ -88,9 +88,15 @@ def judge(lessons: Sequence[Lesson], gamma: float, on_policy: bool = False) -> J
     named = _named(singles, correct) if explainer.at_rest else ()
     measured = singles
     if not named and explainer.at_rest and correct.distance > _allowed(correct):
+        # a network changes the values that it never learns, too
+        network = Explainer(lessons, gamma, on_policy, generalises=True)
+        singles = sorted(network.singles(), key=lambda fit: fit.distance)
+        named = _named(singles, correct)
+        measured = singles if named else measured
+    if not named and explainer.at_rest and correct.distance > _allowed(correct):
         pairs = sorted(explainer.pairs(), key=lambda fit: fit.distance)
-        named = _named(pairs, correct)
-        measured = sorted([*singles, *pairs[:5]], key=lambda fit: fit.distance)
+        named = _named(pairs, measured[0])
+        measured = sorted([*measured, *pairs[:5]], key=lambda fit: fit.distance)
     others = tuple(fit for fit in measured if fit not in named)
     kind: Kind = "unexplained"
     if named:
@@ -108,9 +114,9 @@ def _earlier(lesson: Lesson) -> Values:
     return replace(lesson.values, late=lesson.values.earlier)
 
 
-def _named(fits: Sequence[Fit], correct: Fit) -> tuple[Fit, ...]:
+def _named(fits: Sequence[Fit], simpler: Fit) -> tuple[Fit, ...]:
     """Return the fits that hold and are not told apart, of fits in the order of their distance."""
-    if not fits or fits[0].distance > min(_allowed(fits[0]), correct.distance / _NEARER):
+    if not fits or fits[0].distance > min(_allowed(fits[0]), simpler.distance / _NEARER):
         return ()
     near = [fit for fit in fits if fit.distance <= max(_RATIO * fits[0].distance, _SAME)]
     return tuple([fit for fit in near if not fit.fitted] or near)

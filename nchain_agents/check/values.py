@@ -163,9 +163,17 @@ class Explainer:
         lessons: What they learned, with values: one for each problem and seed.
         gamma: The discount factor that they were given.
         on_policy: Whether they are to learn the values of the policy that they follow, as Sarsa.
+        generalises: Whether values that are never learned may be any, as those of a network; else
+            they are what they were before the training.
     """
 
-    def __init__(self, lessons: Sequence[Lesson], gamma: float, on_policy: bool = False) -> None:
+    def __init__(
+        self,
+        lessons: Sequence[Lesson],
+        gamma: float,
+        on_policy: bool = False,
+        generalises: bool = False,
+    ) -> None:
         self.gamma, self._on_policy = gamma, on_policy
         self._lessons = lessons
         learned = [_Learned.of(lesson) for lesson in lessons]
@@ -177,6 +185,10 @@ class Explainer:
         self._learned = [one for one in learned if drifts[one.problem] < _MOVING] or learned
         self.drift = max(drifts.values())
         self.at_rest = min(drifts.values()) < _MOVING
+        if generalises:
+            self._learned = [
+                one._replace(initial=np.full_like(one.q, np.nan)) for one in self._learned
+            ]
         self._windows = {start: [one.x.since(start) for one in self._learned] for start in _WINDOWS}
 
     def update(self, x: Experience, changes: Iterable[tuple[Explanation, Any]] = ()) -> Update:
