@@ -62,7 +62,7 @@ class Planted:
         if mistake == "states confused":
             self.row[CONFUSED[1]] = CONFUSED[0]
         self._seed: int | None = seed
-        self._window: list[Target] = []
+        self.pending: list[Target] = []
 
     def q_values(self, observation: Any) -> Any:
         raise NotImplementedError
@@ -84,8 +84,8 @@ class Planted:
             target = Target(
                 state,
                 action,
-                self._reward(previous_reward if self.mistake == "previous reward" else reward),
-                self._discount(terminated, truncated),
+                self.reward_of(previous_reward if self.mistake == "previous reward" else reward),
+                self.discount_of(terminated, truncated),
                 {"bootstraps from the reset": upcoming, "bootstraps from this state": state}.get(
                     self.mistake, next_state
                 ),
@@ -118,7 +118,7 @@ class Planted:
             return rows.min(1)
         return rows.max(1)
 
-    def _reward(self, reward: float) -> float:
+    def reward_of(self, reward: float) -> float:
         if self.mistake == "reward clipped":
             return max(-1.0, min(reward, 1.0))
         if self.mistake == "reward scaled":
@@ -127,7 +127,7 @@ class Planted:
             return reward + SHIFT
         return reward
 
-    def _discount(self, terminated: bool, truncated: bool) -> float:
+    def discount_of(self, terminated: bool, truncated: bool) -> float:
         if terminated and self.mistake != "termination ignored":
             return 0.0
         if truncated and self.mistake == "truncation as termination":
@@ -141,13 +141,13 @@ class Planted:
         return wrong.get(self.mistake, self.gamma)
 
     def _in_n_steps(self, latest: Target, ended: bool) -> None:
-        self._window.append(latest)
-        while self._window and (ended or len(self._window) == N):
+        self.pending.append(latest)
+        while self.pending and (ended or len(self.pending) == N):
             total, discount = 0.0, 1.0
-            for target in self._window:
+            for target in self.pending:
                 total += discount * target.reward
                 discount *= target.discount
-            first = self._window.pop(0)
+            first = self.pending.pop(0)
             self.update(
                 latest._replace(
                     state=first.state, action=first.action, reward=total, discount=discount

@@ -73,9 +73,9 @@ class Guarded:
     """A planted learner of whose attributes only the named ones are seen."""
 
     def __init__(self, env: Any, seed: int, shown: tuple[str, ...], mistake: str = "") -> None:
-        self._learner = PlantedTable(env, seed, mistake)
+        self.inner = PlantedTable(env, seed, mistake)
         for name in ("learn", "predict", *shown):
-            setattr(self, name, getattr(self._learner, name))
+            setattr(self, name, getattr(self.inner, name))
 
 
 def test_a_discount_factor_that_is_not_said_is_found() -> None:
