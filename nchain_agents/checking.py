@@ -10,7 +10,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from nchain_agents.check.behaviour import behaviour
+from nchain_agents.check.behaviour import NO_EXPLORATION, behaviour
 from nchain_agents.check.choices import agreement, agreements
 from nchain_agents.check.explanations import ANOTHER_GAMMA
 from nchain_agents.check.finding import Finding
@@ -166,7 +166,10 @@ def _checked(
         findings = _ordered([*of_values(judgement, most), *found])
         return replace(report, findings=findings, judgement=judgement)
     agree = tuple(agreements(lessons, gamma))
-    return replace(report, findings=_ordered([*of_choices(agree), *found]), agreements=agree)
+    # what an agent never tried says nothing about its update
+    explored = all(finding.name != NO_EXPLORATION for finding in found)
+    more = of_choices(agree) if explored else []
+    return replace(report, findings=_ordered([*more, *found]), agreements=agree)
 
 
 def _has_failed(findings: Sequence[Finding]) -> bool:

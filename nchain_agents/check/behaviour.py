@@ -29,6 +29,7 @@ _CHANCE = 1e-6
 # How many more seeds are tried where two give the same actions, and for how many steps.
 _SEEDS, _FEW_STEPS = 20, 200
 
+NO_EXPLORATION = "no exploration"
 _ENV = "Gymnasium, Env.step and Env.reset"
 _LEARN = "stable-baselines3, BaseAlgorithm.learn"
 _REPEATABLE = "Henderson et al. 2018, Deep Reinforcement Learning that Matters"
@@ -183,7 +184,7 @@ def _no_exploration(trial: Trial) -> Iterator[Finding]:
         pairs = [(s, a) for s, a in np.argwhere(never) if total[s]]
         said = ", ".join(f"action {a} in state {s} (visited {total[s]} times)" for s, a in pairs)
         yield Finding(
-            "no exploration",
+            NO_EXPLORATION,
             f"{trial.problem.where} the agent never took {said}; with epsilon = {_LEAST_EPSILON:g} "
             f"the probability of that is {chance:.1g}.",
             "actions that are always greedy; an epsilon that is 0, or that decays too fast",

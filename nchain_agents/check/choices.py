@@ -27,15 +27,14 @@ class Agreement:
         parameter: Its parameter, where it has one.
         contradicted: The states, of all problems, in which the agent's action is worse.
         compared: The number of states.
-        actions: The best action in each state of each problem by the explanation, by the problem's
-            name.
+        values: (S, A) the values that the explanation leads to, by the problem's name.
     """
 
     explanation: Explanation | None
     parameter: Any
     contradicted: int
     compared: int
-    actions: dict[str, list[int]]
+    values: dict[str, FloatArray]
 
     @property
     def name(self) -> str:
@@ -58,14 +57,21 @@ def chosen(lessons: Sequence[Lesson]) -> dict[str, IntArray]:
 def agreements(lessons: Sequence[Lesson], gamma: float) -> list[Agreement]:
     """Return how well each explanation agrees, the correct update first.
 
-    Of the values that a parameter may have, the one that agrees best counts.
+    Of the values that a parameter may have, the one that agrees best counts. Explanations that
+    change no value here are left out.
     """
-    found = [agreement(lessons, gamma)]
+    correct = agreement(lessons, gamma)
+    found = [correct]
     for one in EXPLANATIONS:
         states = lessons[0].experience.num_states
         tried = [agreement(lessons, gamma, one, value) for value in one.choices(states)]
-        found.append(min(tried, key=lambda agreement: agreement.contradicted))
+        if not all(_equal(other.values, correct.values) for other in tried):
+            found.append(min(tried, key=lambda agreement: agreement.contradicted))
     return found
+
+
+def _equal(one: dict[str, FloatArray], other: dict[str, FloatArray]) -> bool:
+    return all(np.allclose(one[problem], other[problem]) for problem in one)
 
 
 def agreement(
@@ -84,12 +90,11 @@ def agreement(
             update = explanation.changed(x, update, parameter)
         q = Backup.of(x, update).fixed_point(np.zeros((x.num_states, x.num_actions)), sweeps=1000)
         values.setdefault(lesson.problem.name, []).append(q)
-    contradicted, best = 0, {}
-    for problem, found in values.items():
-        q = np.mean(found, axis=0)
+    means = {problem: np.asarray(np.mean(found, axis=0)) for problem, found in values.items()}
+    contradicted = 0
+    for problem, q in means.items():
         loss = q.max(axis=1) - q[np.arange(len(q)), actions[problem]]
         range_of_values = np.ptp(q, axis=1).mean()
         contradicted += int((loss > _LOSS * range_of_values).sum())
-        best[problem] = q.argmax(axis=1).tolist()
     compared = sum(len(one) for one in actions.values())
-    return Agreement(explanation, parameter, contradicted, compared, best)
+    return Agreement(explanation, parameter, contradicted, compared, means)

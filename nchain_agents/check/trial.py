@@ -46,7 +46,9 @@ def _chain(*, ends: bool) -> TabularMDP:
 
 # A number that divides few numbers of steps: the training ends within an episode.
 TIME_LIMIT = 23
-LIMITED = Problem(_chain(ends=False), TIME_LIMIT, f"With a time limit of {TIME_LIMIT} steps,")
+LIMITED = Problem(
+    _chain(ends=False), TIME_LIMIT, f"In a chain with a time limit of {TIME_LIMIT} steps,"
+)
 ENDLESS = Problem(_chain(ends=False), None, "Where episodes never end,")
 ONE_STEP = Problem(_chain(ends=True), None, "Where every step terminates the episode,")
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from nchain_agents.check.choices import Agreement
 from nchain_agents.check.explanations import Explanation
 from nchain_agents.check.finding import Finding
-from nchain_agents.check.judge import Judgement
+from nchain_agents.check.judge import SMALL, Judgement
 from nchain_agents.check.lesson import Lesson
 from nchain_agents.check.values import Fit
 from nchain_agents.report.table import Table
 
+# The width of the verdict as text.
+_WIDTH = 79
 UNEXPLAINED = "none of the explanations"
 MOVING = "not converged yet"
 
@@ -70,13 +74,15 @@ class CheckReport:
         )
         if self.judgement is not None:
             distance = self.judgement.correct.distance
+            update = "on-policy update" if self.lessons[0].on_policy else "update"
             return (
-                f"Its values are {distance:.1%} from the targets of the correct update with gamma "
-                f"{self.gamma:.3g} ({learned})."
+                f"Its values are {distance:.1%} from the targets of the correct {update} with "
+                f"gamma {self.gamma:.3g}; up to {SMALL:.0%} is agreement ({learned})."
             )
         if self.agreements:
             correct = self.agreements[0]
-            same = [one.name for one in self.agreements[1:] if one.contradicted == 0]
+            right = correct.contradicted == 0
+            same = [one.name for one in self.agreements[1:] if right and one.contradicted == 0]
             return (
                 f"Its choices are worse than those of the correct update in {correct.contradicted} "
                 f"of {correct.compared} states ({learned}; it has no values to look at). "
@@ -85,13 +91,14 @@ class CheckReport:
         return ""
 
     def __str__(self) -> str:
-        lines = [self.headline, *([self.evidence] if self.evidence else [])]
-        for finding in self.findings:
-            lines.append(
-                f"- {finding.name}{'' if finding.mistake else ' (a remark)'}: {finding.says}"
-            )
-            if finding.look_for:
-                lines.append(f"  In the code, look for {finding.look_for}.")
+        wrapped = partial(textwrap.fill, width=_WIDTH, break_on_hyphens=False)
+        lines = [self.headline, *([wrapped(self.evidence)] if self.evidence else [])]
+        for one in self.findings:
+            said = f"- {one.name}{'' if one.mistake else ' (a remark)'}: {one.says}"
+            lines.append(wrapped(said, subsequent_indent="  "))
+            if one.look_for:
+                said = f"In the code, look for {one.look_for}."
+                lines.append(wrapped(said, initial_indent="  ", subsequent_indent="  "))
         return "\n".join(lines)
 
     @property
@@ -209,12 +216,16 @@ def of_values(judgement: Judgement, steps: int) -> list[Finding]:
         ]
     if judgement.kind == "moving":
         more = judgement.more_steps(steps)
-        enough = f", and may be at rest after {more:,} more steps" if more else ""
+        after = (
+            f"They come nearer, and may be there after about {more:.2g} more steps."
+            if more
+            else "They do not come nearer: they may grow without end, as sums do."
+        )
         says = (
             f"The values still moved by {judgement.drift:.1%} in the last quarter of {steps:,} "
-            f"steps{enough}; they are {correct:.1%} from the correct targets."
+            f"steps, and are {correct:.1%} from the correct targets. {after}"
         )
-        return [Finding(MOVING, says, "too few steps, or a step size that is too small or large")]
+        return [Finding(MOVING, says, "a learning rate that is too small or too large")]
     says = (
         f"The values are at rest, {correct:.1%} from the correct targets, and no explanation is "
         f"near; the nearest is {judgement.others[0].name}, {judgement.others[0].distance:.1%}."

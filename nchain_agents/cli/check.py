@@ -51,8 +51,9 @@ def check(
 ) -> None:
     """Name what is wrong with an agent.
 
-    It learns in small problems in which each usual mistake leads to other values. The exit code is
-    1 if a mistake is found.
+    It learns in small problems in which each mistake leads to other values.
+
+    The exit code is 1 if a mistake is found.
     """
     from nchain_agents.checking import check_agent
     from nchain_agents.presets import problem

@@ -96,9 +96,13 @@ def found(make: Any, seed: int = 0, steps: int = STEPS) -> dict[str, Finding]:
         (
             agents.Raises,
             "raises an exception",
-            "With a time limit of 23 steps, RuntimeError: out of luck (misbehaving.py:",
+            "In a chain with a time limit of 23 steps, RuntimeError: out of luck (misbehaving.py:",
         ),
-        (agents.Exits, "raises an exception", "With a time limit of 23 steps, SystemExit: enough"),
+        (
+            agents.Exits,
+            "raises an exception",
+            "In a chain with a time limit of 23 steps, SystemExit: enough",
+        ),
         (
             agents.RaisesWithoutEpisodes,
             "raises an exception where episodes never end",

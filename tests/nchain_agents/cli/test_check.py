@@ -72,7 +72,7 @@ def test_a_mistake_ends_with_exit_code_1_and_is_named(
     assert nchain(monkeypatch, "check", wrong, "--steps", "12000", "--out", "found") == 1
     shown = capsys.readouterr()
     assert "Wrong: truncation as termination" in shown.out
-    assert "done = terminated or truncated" in shown.out
+    assert "look for `done = terminated or" in shown.out
     assert "written to found: check.html, check.json" in shown.err
     assert json.loads(Path("found/check.json").read_text())["ok"] is False
 
@@ -107,11 +107,18 @@ def test_markdown_has_the_table_of_explanations(
         (("q-lerning",), "did you mean q-learning"),
         (("q-learning", "--steps", "10"), "steps must be"),
         (("no_such_module:Agent",), "cannot be imported"),
+        (("broken_agent:Agent",), "cannot be imported: ZeroDivisionError: division by zero"),
     ],
 )
 def test_bad_input_ends_with_exit_code_2_and_one_line(
-    arguments: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+    arguments: tuple[str, ...],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Capture,
 ) -> None:
+    (tmp_path / "broken_agent.py").write_text("1 / 0\n")
+    monkeypatch.syspath_prepend(tmp_path)
     assert nchain(monkeypatch, "check", *arguments) == 2
     shown = capsys.readouterr().err
     assert said in shown
