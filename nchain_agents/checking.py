@@ -106,8 +106,7 @@ def check_agent(
         lessons = partial(_lessons, made, seeds, q_values, vector, pool, show)
         # a single environment shows how an agent behaves
         tests = None if vector else partial(behaviour, made, 0, _BEHAVIOUR_STEPS)
-        report = _checked(name, tests, lessons, gamma, most)
-    report = replace(report, seeds=seeds)
+        report = _checked(CheckReport(name, seeds, most // _FIRST), tests, lessons, gamma, most)
     if folder is not None:
         from nchain_agents.report import check_page
 
@@ -137,32 +136,31 @@ def _made(preset: Preset, env: Any, seed: int) -> Any:
 
 
 def _checked(
-    name: str,
+    report: CheckReport,
     tests: Callable[[], list[Finding]] | None,
     learned: Callable[..., _Results],
     gamma: float | None,
     most: int,
 ) -> CheckReport:
-    """Let an agent learn until the verdict is clear."""
-    steps = most // _FIRST
-    lessons, found = learned(_WITH_VALUES, steps, gamma, tests)
-    report = CheckReport(name, 0, steps, None, _ordered(found), lessons=tuple(lessons))
+    """Let an agent learn for fewer steps, and for all where something may be wrong."""
+    lessons, found = learned(_WITH_VALUES, report.steps, gamma, tests)
+    report = replace(report, findings=_ordered(found), lessons=tuple(lessons))
     if _has_failed(found):
         return report
-    gamma = _gamma(lessons, gamma)
+    gamma, on_policy = _gamma(lessons, gamma), lessons[0].on_policy
+    report = replace(report, gamma=gamma)
     valued = all(lesson.values is not None for lesson in lessons)
-    judgement = judge(lessons, gamma, lessons[0].on_policy) if valued else None
-    if judgement is not None and judgement.kind == "correct" and judgement.clear:
-        return replace(report, gamma=gamma, judgement=judgement)
+    if valued and Explainer(lessons, gamma, on_policy).fit().distance <= SMALL:
+        return replace(report, judgement=judge(lessons, gamma, on_policy))
 
     problems = _WITH_VALUES if valued else (*_WITH_VALUES, *CHOICES)
     lessons, more = learned(problems, most, gamma)
     found = [*more, *found]
-    report = replace(report, steps=most, gamma=gamma, lessons=tuple(lessons))
+    report = replace(report, steps=most, lessons=tuple(lessons), findings=_ordered(found))
     if _has_failed(more) or any(lesson.actions is None for lesson in lessons):
-        return replace(report, findings=_ordered(found))
+        return report
     if valued:
-        judgement = judge(lessons, gamma, lessons[0].on_policy)
+        judgement = judge(lessons, gamma, on_policy)
         findings = _ordered([*of_values(judgement, most), *found])
         return replace(report, findings=findings, judgement=judgement)
     agree = tuple(agreements(lessons, gamma))

@@ -58,13 +58,6 @@ class Judgement:
         quarters /= math.log(self.earlier / self.correct.distance)
         return math.ceil(steps / 4 * quarters)
 
-    @property
-    def clear(self) -> bool:
-        """Whether more steps would not change it."""
-        if self.kind == "correct":
-            return self.correct.distance <= SMALL
-        return self.kind == "explained" and len(self.named) == 1
-
 
 def judge(lessons: Sequence[Lesson], gamma: float, on_policy: bool = False) -> Judgement:
     """Return what values say.

@@ -40,8 +40,8 @@ class CheckReport:
     agent: str
     seeds: int
     steps: int
-    gamma: float | None
-    findings: tuple[Finding, ...]
+    gamma: float | None = None
+    findings: tuple[Finding, ...] = ()
     judgement: Judgement | None = None
     agreements: tuple[Agreement, ...] = ()
     lessons: tuple[Lesson, ...] = ()
