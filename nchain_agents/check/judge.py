@@ -14,6 +14,9 @@ from nchain_agents.check.values import Explainer, Fit
 SMALL = 0.03
 # An explanation must be nearer than the correct update, and two together than one, by this factor.
 _NEARER = 3.0
+# Farther than this none holds, whatever the noise: the values may be on their way to the correct
+# ones, as with a target network that was seldom updated.
+_FAR = 0.15
 # Explanations within this ratio of the nearest one, or nearer than this, are not told apart.
 _RATIO, _SAME = 2.0, 0.01
 # Standard errors of the seeds that a distance may have from noise.
@@ -109,7 +112,9 @@ def _earlier(lesson: Lesson) -> Values:
 
 def _named(fits: Sequence[Fit], simpler: Fit) -> tuple[Fit, ...]:
     """Return the fits that hold and are not told apart, of fits in the order of their distance."""
-    if not fits or fits[0].distance > min(_allowed(fits[0]), simpler.distance / _NEARER):
+    if not fits:
+        return ()
+    if fits[0].distance > min(_allowed(fits[0]), _FAR, simpler.distance / _NEARER):
         return ()
     near = [fit for fit in fits if fit.distance <= max(_RATIO * fits[0].distance, _SAME)]
     return tuple([fit for fit in near if not fit.fitted] or near)
