@@ -16,8 +16,6 @@ from nchain_agents.check.lesson import Lesson
 from nchain_agents.check.values import Fit
 from nchain_agents.report.table import Table
 
-# The width of the verdict as text.
-_WIDTH = 79
 UNEXPLAINED = "none of the explanations"
 MOVING = "not converged yet"
 
@@ -91,7 +89,11 @@ class CheckReport:
         return ""
 
     def __str__(self) -> str:
-        wrapped = partial(textwrap.fill, width=_WIDTH, break_on_hyphens=False)
+        return self.text()
+
+    def text(self, width: int = 79) -> str:
+        """Return the verdict as text in lines of at most so many characters."""
+        wrapped = partial(textwrap.fill, width=width, break_on_hyphens=False)
         lines = [self.headline, *([wrapped(self.evidence)] if self.evidence else [])]
         for one in self.findings:
             said = f"- {one.name}{'' if one.mistake else ' (a remark)'}: {one.says}"

@@ -80,7 +80,9 @@ def check(
         if markdown:
             print(report.markdown())
         elif not as_json:
-            Console().print(str(report), markup=False, highlight=False)
+            console = Console()
+            text = report.text(min(console.width, 100) - 1)
+            console.print(text, markup=False, highlight=False, soft_wrap=True)
         if folder is not None:
             said = f"written to {folder}: check.html, check.json"
             Console(stderr=True).print(said, markup=False, highlight=False, soft_wrap=True)

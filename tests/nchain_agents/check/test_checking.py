@@ -46,6 +46,7 @@ def test_a_mistake_is_named_with_what_to_look_for() -> None:
     assert report.steps == 20_000
 
 
+@pytest.mark.slow
 def test_equal_checks_give_equal_reports() -> None:
     one, two = (check_agent(planted("reward clipped"), jobs=jobs, **FEW) for jobs in (1, 2))
     assert one.as_data() == two.as_data()
@@ -91,6 +92,7 @@ def test_another_discount_factor_than_the_given_one_is_a_mistake() -> None:
     assert "0.9" in finding.says
 
 
+@pytest.mark.slow
 def test_values_may_be_read_by_a_function() -> None:
     make = partial(Guarded, shown=("gamma",), mistake="mean of the next values")
 

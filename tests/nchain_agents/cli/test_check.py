@@ -69,14 +69,17 @@ def wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_a_mistake_ends_with_exit_code_1_and_is_named(
     wrong: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
     assert nchain(monkeypatch, "check", wrong, "--steps", "12000", "--out", "found") == 1
     shown = capsys.readouterr()
+    assert max(map(len, shown.out.splitlines())) < 60
     assert "Wrong: truncation as termination" in shown.out
     assert "look for `done = terminated or" in shown.out
     assert "written to found: check.html, check.json" in shown.err
     assert json.loads(Path("found/check.json").read_text())["ok"] is False
 
 
+@pytest.mark.slow
 def test_a_file_of_agents_is_checked_one_after_the_other(
     wrong: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
@@ -90,6 +93,7 @@ def test_a_file_of_agents_is_checked_one_after_the_other(
     assert found[0]["findings"][0]["name"] == "truncation as termination"
 
 
+@pytest.mark.slow
 def test_markdown_has_the_table_of_explanations(
     wrong: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
