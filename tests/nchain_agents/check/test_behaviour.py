@@ -184,7 +184,7 @@ def test_the_agents_of_the_package_are_not_accused(agent: Any) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("agent", EXPLORING)
 def test_the_agents_of_the_package_are_not_accused_with_many_seeds(agent: Any) -> None:
-    for seed in range(100):
+    for seed in range(20):
         assert not found(lambda env, seed: agent(env, seed=seed), seed)
 
 
@@ -198,13 +198,10 @@ def test_the_greedy_agents_of_the_package_do_not_explore(agent: Any) -> None:
 @pytest.mark.parametrize("name", ["DQN", "PPO", "A2C", "QRDQN"])
 def test_the_agents_of_stable_baselines3_get_a_remark_for_seeding_all(name: str) -> None:
     module = pytest.importorskip("sb3_contrib" if name == "QRDQN" else "stable_baselines3")
-    for seed in range(2):
-        # a number of steps that none of their rollouts divides
-        findings = found(
-            lambda env, seed: getattr(module, name)("MlpPolicy", env, seed=seed), seed, 601
-        )
-        assert findings.keys() == {"global random numbers"}
-        assert not findings["global random numbers"].mistake
+    # a number of steps that none of their rollouts divides
+    findings = found(lambda env, seed: getattr(module, name)("MlpPolicy", env, seed=seed), 0, 601)
+    assert findings.keys() == {"global random numbers"}
+    assert not findings["global random numbers"].mistake
 
 
 @pytest.mark.slow
