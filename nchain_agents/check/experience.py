@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -74,25 +74,11 @@ class Experience:
 
     def since(self, start: float) -> Experience:
         """Return the part after a fraction of the steps."""
-        return self._part(np.arange(len(self.state)) >= start * len(self.state))
-
-    def _part(self, chosen: BoolArray) -> Experience:
-        columns = {name: getattr(self, name)[chosen] for name in _COLUMNS}
-        return Experience(self.num_states, self.num_actions, **columns)
+        later = np.arange(len(self.state)) >= start * len(self.state)
+        return replace(self, **{name: getattr(self, name)[later] for name in _COLUMNS})
 
 
-_COLUMNS = (
-    "state",
-    "action",
-    "reward",
-    "next_state",
-    "terminated",
-    "truncated",
-    "seen_next",
-    "previous_reward",
-    "last",
-    "ghost",
-)
+_COLUMNS = [field.name for field in fields(Experience)][2:]  # all but the numbers
 
 # state, action, reward, next_state, terminated, truncated, ghost
 Step = tuple[int, int, float, int, bool, bool, bool]

@@ -56,6 +56,11 @@ def q_learning(x: Experience, gamma: float) -> Update:
     )
 
 
+def _bootstrapping(update: Update, value: Callable[[FloatArray], FloatArray]) -> Update:
+    """Return an update with these values of the next states, whatever the next actions are."""
+    return replace(update, next_action=np.full_like(update.next_action, -1), value=value)
+
+
 Change = Callable[..., Update]
 
 
@@ -259,8 +264,7 @@ def _another_gamma(x: Experience, update: Update, gamma: float) -> Update:
     source="Sutton & Barto 2018, section 6.5",
 )
 def _mean_of_the_next_values(x: Experience, update: Update) -> Update:
-    none = np.full_like(update.next_action, -1)
-    return replace(update, next_action=none, value=lambda q: np.asarray(q.mean(axis=1)))
+    return _bootstrapping(update, lambda q: np.asarray(q.mean(axis=1)))
 
 
 @explanation(
@@ -270,8 +274,7 @@ def _mean_of_the_next_values(x: Experience, update: Update) -> Update:
     source="Sutton & Barto 2018, section 6.5",
 )
 def _minimum_of_the_next_values(x: Experience, update: Update) -> Update:
-    none = np.full_like(update.next_action, -1)
-    return replace(update, next_action=none, value=lambda q: np.asarray(q.min(axis=1)))
+    return _bootstrapping(update, lambda q: np.asarray(q.min(axis=1)))
 
 
 @explanation(
@@ -281,7 +284,7 @@ def _minimum_of_the_next_values(x: Experience, update: Update) -> Update:
     source="Sutton & Barto 2018, section 6.5",
 )
 def _bootstraps_from_this_state(x: Experience, update: Update) -> Update:
-    return replace(update, next_state=x.state, next_action=np.full_like(update.next_action, -1))
+    return replace(_bootstrapping(update, update.value), next_state=x.state)
 
 
 @explanation(

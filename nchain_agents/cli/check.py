@@ -58,6 +58,7 @@ def check(
     from nchain_agents.checking import check_agent
     from nchain_agents.presets import problem
     from nchain_agents.presets.custom import agents_of
+    from nchain_agents.report import check_page
 
     known = problem("nchain").presets
     chosen = [preset for name in agents for preset in agents_of(name, known)]
@@ -84,7 +85,7 @@ def check(
             text = report.text(min(console.width, 100) - 1)
             console.print(text, markup=False, highlight=False, soft_wrap=True)
         if folder is not None:
-            said = f"written to {folder}: check.html, check.json"
+            said = f"written to {folder}: {', '.join(check_page.FILES)}"
             Console(stderr=True).print(said, markup=False, highlight=False, soft_wrap=True)
     if as_json:
         print(json.dumps([report.as_data() for report in reports]))

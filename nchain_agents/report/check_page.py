@@ -22,7 +22,7 @@ from nchain_agents.report.templates import CSS_COLOURS, rendered
 from nchain_env.mdp import FloatArray
 
 # The files that `write` makes.
-FILES = ("check.json", "check.html")
+FILES = ("check.html", "check.json")
 # Explanations that are drawn beside the learned values, the correct update among them.
 _DRAWN = 3
 # Values that are so much larger than the learned ones are not drawn.
@@ -32,9 +32,9 @@ _OFF_SCALE = 3.0
 def write(out: Path, report: CheckReport) -> None:
     """Write FILES to a folder."""
     prepare_folder(out)
-    write_text(out / FILES[0], json.dumps(report.as_data(), indent=2) + "\n")
-    page = rendered("check.html.j2", report=report, figures=list(_figures(report)))
-    write_text(out / FILES[1], page)
+    page, data = (out / name for name in FILES)
+    write_text(data, json.dumps(report.as_data(), indent=2) + "\n")
+    write_text(page, rendered("check.html.j2", report=report, figures=list(_figures(report))))
 
 
 def _figures(report: CheckReport) -> Iterator[Figure]:

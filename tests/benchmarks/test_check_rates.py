@@ -5,7 +5,7 @@ epsilon 0.3, gamma 0.9) learn for 5,000 steps, or 20,000 where the verdict is no
 32 hidden units and with a Huber loss, learn for 8,000 steps, correct ones of libraries for 20,000
 where 5,000 are not enough, as in `nchain check`. "Alone": the mistake is the only one that is
 named; "of two": another one, which fits almost as well, is named with it. By itself, which takes
-about an hour and a half of both of two cores, most of it for the DQNs:
+more than an hour, most of it for the DQNs:
 
     pytest tests/benchmarks/test_check_rates.py -m slow -s
 

@@ -1,10 +1,8 @@
 import json
-import sys
 from pathlib import Path
 
 import pytest
-
-from nchain_agents import cli
+from command import nchain
 
 Capture = pytest.CaptureFixture[str]
 
@@ -37,15 +35,6 @@ class Wrong:
     def q_values(self, observation):
         return self.q[observation]
 '''
-
-
-def nchain(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["nchain", *arguments])
-    try:
-        cli.run()
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else 1
-    return 0
 
 
 def test_a_correct_agent_ends_with_exit_code_0(
