@@ -54,6 +54,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(np|npt|numpy|gym|gymnasium|os|pathlib|typing|collections|array|keras)\..*"),
     (r"py:.*", "|".join(map(re.escape, autodoc_type_aliases))),
+    (r"py:class", r"nchain_agents\.check\.(judge\.Judgement|choices\.Agreement|lesson\.Lesson)"),
     (r"py:class", r"nchain_agents\.(presets\.Preset|study\.(plan\.Study|run\.Run))"),
     (
         r"py:class",
@@ -110,6 +111,24 @@ class Help(SphinxDirective):  # type: ignore[misc]
         return [nodes.literal_block(said, said, language="text")]
 
 
+class Explanations(SphinxDirective):  # type: ignore[misc]
+    """The directive `{explanations}`: a table of what `nchain check` knows."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table as nodes."""
+        from nchain_agents.check.explanations import EXPLANATIONS
+
+        rows = [("explanation", "what the learner does", "in the code, look for"), ("---",) * 3]
+        for one in EXPLANATIONS:  # parameters are shown by their names
+            says = re.sub(r"\{([^}:]+)[^}]*\}", r"*\1*", one.says)
+            rows.append((one.name, says, one.look_for))
+        lines = ["| " + " | ".join(row) + " |" for row in rows]
+        parent = nodes.section()
+        self.state.nested_parse(StringList(lines, source="explanations"), 0, parent)
+        children: list[nodes.Node] = parent.children
+        return children
+
+
 _properties: dict[str, list[str]] = {}
 
 
@@ -151,6 +170,7 @@ def setup(app: Sphinx) -> None:
     app.add_html_math_renderer("mathml", (write_formula, None), (write_formula, None))
     app.add_directive("docstring", Docstring)
     app.add_directive("help", Help)
+    app.add_directive("explanations", Explanations)
     app.connect("autodoc-process-docstring", as_restructured_text, priority=100)
     app.connect("autodoc-process-docstring", with_properties, priority=900)
     app.connect("autodoc-process-signature", with_names_of_types)

@@ -5,7 +5,9 @@ With equal versions of all packages, the bytes are equal. The training takes a f
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 import matplotlib as mpl
@@ -13,6 +15,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from nchain_agents import compare
+from nchain_agents.check.judge import judge
+from nchain_agents.check.lesson import learn
+from nchain_agents.check.problems import CONTINUING
+from nchain_agents.check.values import Explainer
+from nchain_agents.report import check_page
 from nchain_agents.study.comparison import Comparison, Results
 
 PICTURES = Path(__file__).parent / "pictures"
@@ -78,6 +85,25 @@ def draw_environment(env_id: str, seed: int, actions: list[int]) -> Figure:
     return figure
 
 
+def draw_check() -> Figure:
+    """Draw the values of the wrong agent in check-your-agent.md beside three explanations."""
+    page = (Path(__file__).parent / "check-your-agent.md").read_text()
+    code = re.search(r":caption: my_agent.py\n(.+?)```", page, re.DOTALL)
+    assert code is not None
+    names: dict[str, Any] = {}
+    exec(code[1], names)  # the page's own example
+
+    def make(env: Any, seed: int) -> Any:
+        return names["Learner"](env, seed)
+
+    lessons = [learn(make, CONTINUING, seed, STEPS) for seed in range(3)]
+    gamma = lessons[0].gamma
+    assert gamma is not None
+    found = judge(lessons, gamma)
+    shown = [found.correct, *found.named, *found.others][:3]
+    return check_page.draw(CONTINUING, lessons, Explainer(lessons, gamma), shown).figure
+
+
 def main() -> None:
     """Draw all pictures."""
     mpl.rcParams.update({"svg.hashsalt": "nchain", "svg.fonttype": "none"})
@@ -85,6 +111,7 @@ def main() -> None:
     for name, shown in ENVIRONMENTS.items():
         picture = PICTURES / f"{name}.png"
         draw_environment(*shown).savefig(picture, dpi=100, metadata={"Software": None})
+    draw_check().savefig(PICTURES / "check.png", dpi=130, metadata={"Software": None})
     comparison = compare(steps=STEPS, seeds=SEEDS, progress_bar=True)
     (env,) = comparison.study.envs
     measure = comparison.evaluators[env.label]

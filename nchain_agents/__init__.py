@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from nchain_agents.agent import Agent, load
     from nchain_agents.batch import learn_many
     from nchain_agents.callbacks import EveryNTimesteps, StopAfterEpisodes, StopAtConvergence
+    from nchain_agents.checking import check_agent
     from nchain_agents.comparing import compare, compare_file
     from nchain_agents.deep.keras_dqn import KerasDQN
     from nchain_agents.evaluation import score
@@ -42,6 +43,7 @@ __all__ = [
     "Sarsa",
     "StopAfterEpisodes",
     "StopAtConvergence",
+    "check_agent",
     "compare",
     "compare_file",
     "learn_many",

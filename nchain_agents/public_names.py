@@ -23,6 +23,7 @@ MODULES = {
     "StopAfterEpisodes": "nchain_agents.callbacks",
     "StopAtConvergence": "nchain_agents.callbacks",
     "UCRL2": "nchain_agents.tabular.ucrl2",
+    "check_agent": "nchain_agents.checking",
     "compare": "nchain_agents.comparing",
     "compare_file": "nchain_agents.comparing",
     "learn_many": "nchain_agents.batch",

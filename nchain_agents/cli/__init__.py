@@ -7,6 +7,7 @@ import sys
 
 import typer
 
+from nchain_agents.cli.check import check
 from nchain_agents.cli.compare import compare
 from nchain_agents.cli.evaluate import evaluate
 from nchain_agents.cli.reproduce import reproduce
@@ -25,6 +26,7 @@ app.command()(train)
 app.command()(evaluate)
 # --sweep takes several words, of which the option itself takes the first only
 app.command(context_settings={"allow_extra_args": True})(compare)
+app.command()(check)
 app.command()(reproduce)
 
 # The exit code that typer returns after Ctrl-C.

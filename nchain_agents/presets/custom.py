@@ -128,8 +128,9 @@ def _checked(preset: Preset) -> Preset:
     """Refuse what cannot learn and predict, before anything is trained."""
     try:
         kind = preset.load()
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"agents: {preset.path!r} cannot be imported: {error}") from None
+    except (Exception, SystemExit) as error:  # a user's module may raise anything
+        said = f"{type(error).__name__}: {error}".removeprefix("ValueError: ")
+        raise ValueError(f"agents: {preset.path!r} cannot be imported: {said}") from None
     for method in ("learn", "predict"):
         if not callable(getattr(kind, method, None)):
             raise ValueError(f"agents: {preset.path} must have a method {method}, as agents do")

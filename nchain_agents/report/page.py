@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from importlib.resources import files as package_files
 from pathlib import Path
 
-from jinja2 import Environment, StrictUndefined
-
 from nchain_agents.files import write_text
-from nchain_agents.report import pictures, tables
+from nchain_agents.report import tables
 from nchain_agents.report.overview import overviews
 from nchain_agents.report.sections import Section
+from nchain_agents.report.templates import rendered
 from nchain_agents.study.comparison import TELLING_SEEDS, Comparison
 from nchain_agents.study.study_file import NAME, only_in_program, text_of
-
-# The colours of the pictures in dark mode, in the order of `pictures.COLOURS`.
-_DARK_COLOURS = (
-    "#4ba3e0",
-    "#f5874f",
-    "#2ec495",
-    "#e39ac4",
-    "#9ad4f5",
-    "#f5bc45",
-    "#f2f2f2",
-    "#dd7398",
-    "#c9c95c",
-    "#a397f2",
-)
 
 
 def write_page(path: Path, comparison: Comparison) -> None:
@@ -38,20 +22,13 @@ def write_page(path: Path, comparison: Comparison) -> None:
         path: The file.
         comparison: The comparison that the page reports.
     """
-    text = package_files(__package__).joinpath("report.html.j2").read_text(encoding="utf-8")
-    template = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    ).from_string(text)
     study = comparison.study
     sections = [
         Section(comparison, env, i, overview)
         for i, (env, overview) in enumerate(zip(study.envs, overviews(comparison), strict=True))
     ]
-    page = template.render(
+    page = rendered(
+        "report.html.j2",
         title=_title(comparison),
         study=study,
         sections=sections,
@@ -60,8 +37,6 @@ def write_page(path: Path, comparison: Comparison) -> None:
         study_file=NAME,
         study_text=text_of(study),
         only_in_program=only_in_program(study),
-        colours=pictures.COLOURS,
-        dark_colours=_DARK_COLOURS,
         telling_seeds=TELLING_SEEDS,
     )
     write_text(path, page)

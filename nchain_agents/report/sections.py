@@ -14,6 +14,7 @@ from nchain_agents.report import pictures, policies
 from nchain_agents.report.overview import HEADER, number, remarks, return_digits
 from nchain_agents.report.svg import inline
 from nchain_agents.report.table import Table
+from nchain_agents.report.templates import CSS_COLOURS
 from nchain_agents.study.comparison import TELLING_SEEDS, Comparison, Results
 from nchain_agents.study.environments import EnvChoice
 from nchain_env import NChainEnv
@@ -24,13 +25,6 @@ from nchain_env.planning import policy_iteration
 _STATES, _ACTIONS = 20, 6
 _LAST = ("optimal from", "vs best")  # columns of HEADER
 _SIGNS = "○□△◇▽◁▷"  # the markers of `pictures.values`
-
-# The CSS variable for each colour of the pictures; it has another value in dark mode.
-_COLOURS = {
-    **{colour: f"var(--c{i})" for i, colour in enumerate(pictures.COLOURS)},
-    pictures.INK: "var(--ink)",
-    pictures.MUTED: "var(--muted)",
-}
 
 
 class Figure(NamedTuple):
@@ -135,7 +129,7 @@ class Section:
             picture = pictures.curves(self._comparison, self._env, measure)
             if picture is not None:
                 name = f"{self.id}-{measure.name.replace('_', '-')}"
-                yield Figure(inline(picture, name, _COLOURS), f"{measure.title}. {caption}")
+                yield Figure(inline(picture, name, CSS_COLOURS), f"{measure.title}. {caption}")
 
     @property
     def values(self) -> Iterator[Figure]:
@@ -149,7 +143,7 @@ class Section:
             picture = pictures.values(entry, self._optimal[gamma], self.actions)
             error = self.about["agents"][entry.agent]["q_error"]["iqm"]
             more = f"gamma = {gamma:g}, largest error {pictures.rounded(error)}"
-            yield Figure(inline(picture, f"{self.id}-q-{i}", _COLOURS), entry.agent, more)
+            yield Figure(inline(picture, f"{self.id}-q-{i}", CSS_COLOURS), entry.agent, more)
 
     @property
     def crowded(self) -> bool:

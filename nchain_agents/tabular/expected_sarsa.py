@@ -26,4 +26,6 @@ class ExpectedSarsa(TemporalDifferenceAgent):
     policy, so epsilon must fall for it to find the optimal one.
     """
 
+    # its values are those of the policy that it follows, exploration included
+    on_policy = True
     update = staticmethod(update)

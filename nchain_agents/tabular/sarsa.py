@@ -54,6 +54,8 @@ class Sarsa(TemporalDifferenceAgent):
     """
 
     act = staticmethod(act)
+    # its values are those of the policy that it follows, exploration included
+    on_policy = True
     update = staticmethod(update)
 
     def _initial_tables(self) -> SarsaTables:

@@ -9,19 +9,9 @@ from typing import Any
 
 import gymnasium as gym
 import pytest
-
-from nchain_agents import cli
+from command import nchain
 
 Capture = pytest.CaptureFixture[str]
-
-
-def nchain(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["nchain", *arguments])
-    try:
-        cli.run()
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else 1
-    return 0
 
 
 def test_solve_prints_the_known_values(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:

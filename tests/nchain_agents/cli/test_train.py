@@ -10,19 +10,12 @@ from pathlib import Path
 
 import gymnasium as gym
 import pytest
+from command import nchain
 
-from nchain_agents import cli, score
+from nchain_agents import score
 from nchain_agents.presets import custom, problem
 
 Capture = pytest.CaptureFixture[str]
-
-
-def nchain(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["nchain", *arguments])
-    with pytest.raises(SystemExit) as stop:
-        cli.run()
-    assert isinstance(stop.value.code, int)
-    return stop.value.code
 
 
 class Optimist:

@@ -13,9 +13,10 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+from command import nchain
 from gymnasium.wrappers import TimeLimit
 
-from nchain_agents import QLearning, cli, compare, score
+from nchain_agents import QLearning, compare, score
 from nchain_agents.evaluation import ExactEvaluator
 from nchain_agents.study.environments import environments
 from nchain_agents.study.plan import plan
@@ -127,14 +128,6 @@ def test_the_module_of_this_package_makes_no_difference() -> None:
         plan(None, env, **arguments, episodes=2) for env in ("NChain-v0", "nchain_env:NChain-v0")
     ]
     assert studies[0].as_data() == studies[1].as_data()
-
-
-def nchain(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["nchain", *arguments])
-    with pytest.raises(SystemExit) as stop:
-        cli.run()
-    assert isinstance(stop.value.code, int)
-    return stop.value.code
 
 
 def test_the_commands_take_environments_of_modules(
