@@ -127,6 +127,22 @@ def on_policy(x: Experience, update: Update) -> Update:
 
 
 @explanation(
+    "epsilon-greedy target",
+    says="The target has the value of an epsilon-greedy policy with epsilon {epsilon:.3g}.",
+    look_for="an expectation over the policy in the target, as in Expected Sarsa, where Q-learning"
+    " takes the maximum",
+    source="Sutton & Barto 2018, section 6.6",
+    parameter="epsilon",
+    choices=lambda states: [0.1, 0.3, 0.6, 1.0],
+    continuous=True,
+)
+def _epsilon_greedy(x: Experience, update: Update, epsilon: float) -> Update:
+    return _bootstrapping(
+        update, lambda q: np.asarray((1 - epsilon) * q.max(axis=1) + epsilon * q.mean(axis=1))
+    )
+
+
+@explanation(
     "truncation as termination",
     says="What follows a truncated step is dropped: the time limit is taken for the end.",
     look_for="`done = terminated or truncated` in the target; it must be `terminated` alone",

@@ -33,6 +33,7 @@ _FAR, _GAP = 0.15, 0.25
 _KEPT = 60
 # The parameter of explanations that have one.
 PARAMETERS: dict[str, Any] = {
+    "epsilon-greedy target": 0.6,
     "reward scaled": 1.25,
     "reward shifted": 0.5,
     "another gamma": 0.65,

@@ -27,8 +27,9 @@ from nchain_agents.check.explanations import (
 from nchain_agents.check.lesson import Lesson
 from nchain_env.mdp import BoolArray, FloatArray, IntArray
 
-# Pairs of state and action that were visited less often say nothing.
-_VISITS = 20
+# Pairs of state and action that were visited less often say nothing: a prior with the weight of one
+# observation still changes their values.
+_VISITS = 50
 # Replay buffers keep all transitions, and constant step sizes the last ones: the nearer one counts.
 _WINDOWS = (0.0, 0.5)
 # Values that move by more than this between the last two quarters, relative to their size, are not

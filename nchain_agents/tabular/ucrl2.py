@@ -68,7 +68,7 @@ class UCRL2(ModelBasedAgent):
         seed: int | None = None,
         compiled: Compiled = "auto",
     ) -> None:
-        super().__init__(env, seed=seed, compiled=compiled)
+        super().__init__(env, gamma=1.0, seed=seed, compiled=compiled)
         self.delta = real("delta", delta, 0, 1, open_low=True, open_high=True)
         self.min_reward = real("min_reward", min_reward, -LARGEST_REWARD, LARGEST_REWARD)
         self.max_reward = real("max_reward", max_reward, -LARGEST_REWARD, LARGEST_REWARD)

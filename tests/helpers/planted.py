@@ -11,6 +11,7 @@ import numpy.typing as npt
 MISTAKES = (
     "",
     "on-policy target",
+    "epsilon-greedy target",
     "truncation as termination",
     "termination ignored",
     "bootstraps from the reset",
@@ -30,7 +31,7 @@ MISTAKES = (
     "states confused",
 )
 # The parameters of mistakes.
-SCALE, SHIFT, GAMMA, N, CONFUSED = 1.25, 0.5, 0.65, 3, (0, 1)
+EPSILON, SCALE, SHIFT, GAMMA, N, CONFUSED = 0.6, 1.25, 0.5, 0.65, 3, (0, 1)
 
 
 class Target(NamedTuple):
@@ -112,6 +113,8 @@ class Planted:
         """Return the values of next states, (B,), from their action values, (B, A)."""
         if self.mistake == "on-policy target":
             return rows[np.arange(len(rows)), next_action]
+        if self.mistake == "epsilon-greedy target":
+            return (1 - EPSILON) * rows.max(1) + EPSILON * rows.mean(1)
         if self.mistake == "mean of the next values":
             return rows.mean(1)
         if self.mistake == "minimum of the next values":

@@ -26,6 +26,7 @@ GAMMA = 0.5
 # and action 1 in state 1.
 TARGETS: dict[str, tuple[Any, list[float]]] = {
     "on-policy target": (None, [1.5, -1.75, 0.5, 4.0, 1.75]),
+    "epsilon-greedy target": (0.5, [3.0, -1.125, 2.375, 4.0, 1.875]),
     "truncation as termination": (None, [3.5, -3.0, 3.0, 4.0, 2.0]),
     "termination ignored": (None, [3.5, -0.5, 3.0, 5.5, 2.0]),
     "bootstraps from the reset": (None, [3.5, -2.0, 3.0, 4.0, 2.0]),

@@ -43,6 +43,21 @@ def test_correct_agents(name: str) -> None:
     assert verdict(make, 1000, STEPS, 0.9) == ("correct",)
 
 
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("MBIEEB", {"max_reward": 1.2}),
+        ("RMax", {"max_reward": 1.2}),
+        ("UCRL2", {"min_reward": -0.9, "max_reward": 1.2}),
+    ],
+)
+def test_agents_that_know_the_size_of_rewards(name: str, known: dict[str, float]) -> None:
+    def make(env: Any, seed: int) -> Any:
+        return getattr(nchain_agents, name)(env, seed=seed, **known)
+
+    assert verdict(make, 1000, STEPS, None) == ("correct",)
+
+
 def test_the_tutorials_rule() -> None:
     def make(env: Any, seed: int) -> Any:
         return TutorialQLearning(env, gamma=0.9, learning_rate=0.8, epsilon=0.5, seed=seed)

@@ -21,6 +21,7 @@ PROBLEMS = (ENDING, CONTINUING)
 NAMED: dict[str, Explanation] = {one.name: one for one in EXPLANATIONS}
 # what is planted, where there is a parameter to choose
 PLANTED: dict[str, Any] = {
+    "epsilon-greedy target": 0.6,
     "reward scaled": 1.25,
     "reward shifted": 0.5,
     "another gamma": 0.6,
