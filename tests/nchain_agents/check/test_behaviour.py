@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import random
 from functools import partial
-from functools import partial
 from typing import Any
 from unittest.mock import MagicMock
 
