@@ -9,8 +9,8 @@ more than an hour, most of it for the DQNs:
 
     pytest tests/benchmarks/test_check_rates.py -m slow -s
 
-`-k table`, `-k dqn`, `-k correct` and `-k known` choose parts. The mistakes are in
-`tests/helpers/planted.py`.
+`-k table`, `-k dqn`, `-k planted_keras`, `-k correct` and `-k known` choose parts. The mistakes are
+in `tests/helpers/planted.py` and `planted_keras.py`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import pytest
-from planted import MISTAKES, PlantedTable
+from planted import KERAS_MISTAKES, MISTAKES, PlantedTable
 from verdicts import verdict
 
 import nchain_agents
@@ -66,6 +66,12 @@ def planted_dqn(mistake: str, env: Any, seed: int) -> Any:
     from planted_dqn import PlantedDQN
 
     return PlantedDQN(env, seed, mistake)
+
+
+def planted_keras(mistake: str, env: Any, seed: int) -> Any:
+    from planted_keras import planted_keras
+
+    return planted_keras(mistake, env, seed)
 
 
 def ours(name: str, env: Any, seed: int) -> Any:
@@ -131,6 +137,13 @@ def test_dqn(mistake: str, pool: ProcessPoolExecutor, table: Table) -> None:
     pytest.importorskip("torch", reason="needs torch")
     found, took = verdicts(pool, partial(planted_dqn, mistake), DQNS, (8_000,), 0.9)
     add(table, f"DQN: {mistake or 'correct'}", found, mistake or "correct", ">= 95 %", took)
+
+
+@pytest.mark.parametrize("mistake", KERAS_MISTAKES)
+def test_planted_keras(mistake: str, pool: ProcessPoolExecutor, table: Table) -> None:
+    pytest.importorskip("keras", reason="needs the keras extra")
+    found, took = verdicts(pool, partial(planted_keras, mistake), DQNS, (8_000,), 0.9)
+    add(table, f"KerasDQN: {mistake or 'correct'}", found, mistake or "correct", ">= 95 %", took)
 
 
 @pytest.mark.parametrize(

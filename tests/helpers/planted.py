@@ -30,6 +30,20 @@ MISTAKES = (
     "last transition never learned",
     "states confused",
 )
+# Those that are mistakes of the targets alone.
+KERAS_MISTAKES = (
+    "",
+    "epsilon-greedy target",
+    "reward clipped",
+    "reward scaled",
+    "reward shifted",
+    "gamma squared",
+    "gamma left out",
+    "no bootstrap",
+    "another gamma",
+    "mean of the next values",
+    "minimum of the next values",
+)
 # The parameters of mistakes.
 EPSILON, SCALE, SHIFT, GAMMA, N, CONFUSED = 0.6, 1.25, 0.5, 0.65, 3, (0, 1)
 
