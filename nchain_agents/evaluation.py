@@ -262,9 +262,7 @@ def scaled(evaluator: Evaluator, expected_return: float) -> float:
 def score(model: Model, env: EnvLike, episodes: int = 100) -> float: ...
 @overload
 def score(model: Sequence[Model], env: EnvLike, episodes: int = 100) -> FloatArray: ...
-def score(
-    model: Model | Sequence[Model], env: EnvLike, episodes: int = 100
-) -> float | FloatArray:
+def score(model: Model | Sequence[Model], env: EnvLike, episodes: int = 100) -> float | FloatArray:
     """Return how good a model's deterministic policy is: 100 = optimal, 0 = uniformly random.
 
     score = 100 (R - R_random) / (R_optimal - R_random), each R the expected undiscounted return of

@@ -38,9 +38,7 @@ def checked_looks(looks: Any, steps: int) -> Looks:
         at = tuple(whole_steps("a step of looks", step) for step in looks)
         if at and all(first < second for first, second in zip(at, at[1:], strict=False)):
             if at[-1] > steps:
-                raise ValueError(
-                    f"looks must be steps of the run, which has {steps}, got {at[-1]}"
-                )
+                raise ValueError(f"looks must be steps of the run, which has {steps}, got {at[-1]}")
             return at
     else:
         return _number(whole_steps("looks", looks))
