@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ def checked_looks(looks: Any, steps: int) -> Looks:
             return f"log:{number}" if found[1] else number
     elif isinstance(looks, Iterable):
         at = tuple(whole_steps("a step of looks", step) for step in looks)
-        if at and all(first < second for first, second in zip(at, at[1:], strict=False)):
+        if at and all(first < second for first, second in pairwise(at)):
             if at[-1] > steps:
                 raise ValueError(f"looks must be steps of the run, which has {steps}, got {at[-1]}")
             return at
