@@ -109,7 +109,8 @@ class Agent(ABC):
             callback: A function of the agent, called at the end of each episode; False stops the
                 training. With an attribute `n_steps`, a number of at least 1, it is called at every
                 multiple of so many steps and at the end of the training instead; see
-                `EveryNTimesteps`.
+                `EveryNTimesteps`. With an attribute `at_timesteps`, a list of increasing numbers,
+                it is called at these steps and at the end; see `callbacks.AtTimesteps`.
             progress_bar: Show the steps a second and the return of the last episode.
 
         Raises:
@@ -119,7 +120,7 @@ class Agent(ABC):
             KeyboardInterrupt: It was interrupted.
         """
         steps = whole_steps("total_timesteps", total_timesteps)
-        interval = _interval(callback)
+        next_call = _next_call(callback)
         goes_on = True
         with held(), training_progress(steps, progress_bar) as show:
             start = self.num_timesteps
@@ -135,13 +136,13 @@ class Agent(ABC):
                 goes_on = callback is None or callback(self) is not False
                 return goes_on
 
-            on_episode = None if callback is None or interval is not None else call
+            on_episode = None if callback is None or next_call is not None else call
             while self.num_timesteps < end and goes_on:
                 until = end
-                if interval is not None:
-                    until = min(end, (self.num_timesteps // interval + 1) * interval)
+                if next_call is not None:
+                    until = min(end, next_call(self.num_timesteps) or end)
                 self._train(until, on_episode, progress)
-                if interval is not None and self.num_timesteps >= until:
+                if next_call is not None and self.num_timesteps >= until:
                     call()
                 answer()
         return self
@@ -339,13 +340,22 @@ class Agent(ABC):
         self._episode_return = float(episode_return)
 
 
-def _interval(callback: Any) -> int | None:
-    """Return after how many steps a callback is to be called; None: after each episode."""
+def _next_call(callback: Any) -> Callable[[int], int | None] | None:
+    """Return the function from a step to the next one at which a callback is to be called.
+
+    It is None after the last such step. No function: the callback is for the ends of episodes.
+    """
     # a class is callable, but its instances say nothing about the training
     if callback is not None and (not callable(callback) or isinstance(callback, type)):
         raise ValueError(f"callback must be None or a function of the agent, got {callback!r}")
+    steps = getattr(callback, "at_timesteps", None)
+    if steps is not None:
+        return lambda now: next((step for step in steps if step > now), None)
     n_steps = getattr(callback, "n_steps", None)
-    return None if n_steps is None else whole_steps("n_steps of callback", n_steps)
+    if n_steps is None:
+        return None
+    interval = whole_steps("n_steps of callback", n_steps)
+    return lambda now: (now // interval + 1) * interval
 
 
 def load(path: str | os.PathLike[str], env: EnvLike | None = None) -> Agent:

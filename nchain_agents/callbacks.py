@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from nchain_agents.agent import Agent, Callback
 from nchain_env.checks import integer, real, whole_steps
 from nchain_env.mdp import FloatArray
@@ -72,6 +74,31 @@ class EveryNTimesteps:
 
     def __init__(self, n_steps: float, callback: Callback) -> None:
         self.n_steps = whole_steps("n_steps", n_steps)
+        if not callable(callback):
+            raise ValueError(f"callback must be a function of the agent, got {callback!r}")
+        self.callback = callback
+
+    def __call__(self, agent: Agent) -> bool:
+        """Pass the call on; return whether to go on."""
+        return self.callback(agent) is not False
+
+
+class AtTimesteps:
+    """Call back at certain steps, and at the end of the training, instead of after each episode.
+
+    Args:
+        timesteps: The numbers of steps, increasing and at least 1, counted from the first call of
+            `learn` on.
+        callback: Called with the agent; False stops the training.
+
+    Raises:
+        ValueError: timesteps are not such numbers.
+    """
+
+    def __init__(self, timesteps: Sequence[float], callback: Callback) -> None:
+        self.at_timesteps = [whole_steps("timesteps", step) for step in timesteps]
+        if sorted(set(self.at_timesteps)) != self.at_timesteps:
+            raise ValueError(f"timesteps must be increasing, got {timesteps!r}")
         if not callable(callback):
             raise ValueError(f"callback must be a function of the agent, got {callback!r}")
         self.callback = callback

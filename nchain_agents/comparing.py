@@ -27,6 +27,7 @@ def compare(
     seeds: int = 5,
     steps: float = 20_000,
     episodes: int = 100,
+    looks: int | str | Sequence[int] = 20,
     out: Path | str | None = None,
     resume: bool = False,
     jobs: int = 0,
@@ -50,6 +51,9 @@ def compare(
         seeds: How many seeds each agent learns with in each environment.
         steps: How many steps each learns for.
         episodes: How many episodes an evaluation plays where there is no exact answer.
+        looks: How often each is evaluated: a number of looks, at equal distances; "log:20" for 20
+            looks whose distances grow in proportion to the step; or the steps themselves. The last
+            look is at the end.
         out: The folder that keeps the runs as they finish, and gets `study.toml`, `results.csv`,
             `timing.csv`, `summary.json`, `learning_curves.png` and `report.html`. Called again with
             the same arguments it makes only the runs that are missing or have failed. None keeps
@@ -84,6 +88,7 @@ def compare(
         seeds=seeds,
         steps=steps,
         episodes=episodes,
+        looks=looks,
     )
     return _compared(study, pool, out, resume, progress_bar)
 
@@ -102,7 +107,7 @@ def compare_file(
     """Make the study that a file describes, as `study.toml` in the folder of a study does.
 
     Args:
-        path: The file: it says agents, environments, seeds, steps and episodes.
+        path: The file: it says agents, environments, seeds, steps, episodes and looks.
         out: This and the other arguments are as `compare` has them.
         resume: See `compare`.
         jobs: See `compare`.

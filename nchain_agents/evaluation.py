@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 import gymnasium as gym
 import numpy as np
@@ -19,7 +21,8 @@ from nchain_agents.presets import tuned_max_episode_steps
 from nchain_env.checks import integer
 from nchain_env.known_tables import NotKnown, known_table, time_limit
 from nchain_env.mdp import FloatArray, TabularMDP
-from nchain_env.planning import optimal_return, policy_return
+from nchain_env.planning import optimal_gain, optimal_return, policy_return, restarting
+from nchain_env.planning.elimination import DIRECT_STATES
 
 _NO_MODEL = "the environment has no model"
 # An episode that goes on for longer without a time limit is taken to have no end.
@@ -38,12 +41,16 @@ class ReturnEstimate(NamedTuple):
 
 @dataclass(frozen=True)
 class ExactEvaluator:
-    """Computes expected returns from the outcome table, without simulation."""
+    """Computes expected returns from the outcome table, without simulation.
+
+    Each distinct policy is evaluated once.
+    """
 
     mdp: TabularMDP
     horizon: int  # the number of steps after which an episode is cut off
     episodes: int = 100  # that a recurrent model plays, on the table
     checked: int = 0  # steps of the environment that agreed with the table; 0: it is known
+    _known: dict[Any, float] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def how(self) -> str:
@@ -63,9 +70,39 @@ class ExactEvaluator:
         states, actions = self.mdp.num_states, self.mdp.num_actions
         return policy_return(self.mdp, np.full((states, actions), 1 / actions), self.horizon)
 
+    @cached_property
+    def optimal_gain(self) -> float:
+        """The largest long-run reward per step, where an episode that ends is followed by the next.
+
+        Episodes are not cut off. NaN with more than 1,000 states, or too many start states.
+        """
+        if self.mdp.num_states > DIRECT_STATES:
+            return float("nan")
+        try:
+            return optimal_gain(restarting(self.mdp))
+        except ValueError:
+            return float("nan")
+
     def policy_return(self, policy: npt.ArrayLike) -> float:
         """Return the expected return of one episode of a policy, (S,) or (S, A)."""
-        return policy_return(self.mdp, policy, self.horizon)
+        return self._once("return", self.mdp, policy)
+
+    def episode_length(self, policy: npt.ArrayLike) -> float:
+        """Return the expected number of steps of one episode of a policy, (S,) or (S, A)."""
+        if not self.mdp.terminated.any():
+            return float(self.horizon)
+        return self._once("length", self._counting, policy)
+
+    @cached_property
+    def _counting(self) -> TabularMDP:
+        """The process with a reward of 1 a step."""
+        return replace(self.mdp, reward=np.ones_like(self.mdp.reward))
+
+    def _once(self, what: str, mdp: TabularMDP, policy: npt.ArrayLike) -> float:
+        key = (what, fingerprint(policy))
+        if key not in self._known:
+            self._known[key] = policy_return(mdp, policy, self.horizon)
+        return self._known[key]
 
     def evaluate(self, model: Model) -> ReturnEstimate:
         """Return the expected return of a model's deterministic policy.
@@ -128,6 +165,12 @@ class EpisodeEvaluator:
 
 # Both have `how`, `optimal` (the return that scores 100), `random` (0) and `evaluate`.
 Evaluator = ExactEvaluator | EpisodeEvaluator
+
+
+def fingerprint(policy: npt.ArrayLike) -> tuple[str, tuple[int, ...], bytes]:
+    """Return a short key that equal policies share, and different ones do not."""
+    array = np.ascontiguousarray(policy)
+    return array.dtype.str, array.shape, hashlib.sha256(array.tobytes()).digest()
 
 
 def _mean(returns: FloatArray) -> ReturnEstimate:
@@ -215,7 +258,11 @@ def scaled(evaluator: Evaluator, expected_return: float) -> float:
     return 100 * (expected_return - evaluator.random) / span
 
 
-def score(model: Model, env: EnvLike, episodes: int = 100) -> float:
+@overload
+def score(model: Model, env: EnvLike, episodes: int = 100) -> float: ...
+@overload
+def score(model: Sequence[Model], env: EnvLike, episodes: int = 100) -> FloatArray: ...
+def score(model: Model | Sequence[Model], env: EnvLike, episodes: int = 100) -> float | FloatArray:
     """Return how good a model's deterministic policy is: 100 = optimal, 0 = uniformly random.
 
     score = 100 (R - R_random) / (R_optimal - R_random), each R the expected undiscounted return of
@@ -229,14 +276,15 @@ def score(model: Model, env: EnvLike, episodes: int = 100) -> float:
     which the presets learn it with (200 steps for CliffWalking-v1), as in `compare`.
 
     Args:
-        model: Anything with stable-baselines3's `predict`, for a batch of observations or for one.
+        model: Anything with stable-baselines3's `predict`, for a batch of observations or for one;
+            or a list of these, of which equal policies are evaluated once where that is exact.
         env: An environment, its id with parameters as `NChain-v0 n=8`, its EnvSpec, a function that
             makes it, or a TabularMDP.
         episodes: How many episodes are played.
 
     Returns:
         At most 100 where it is exact; below 0 if it is worse than chance; NaN where all policies
-        earn the same.
+        earn the same. For a list of models, an array of their scores.
 
     Raises:
         ValueError: The environment has a model but no time limit, or neither a model that describes
@@ -255,4 +303,6 @@ def score(model: Model, env: EnvLike, episodes: int = 100) -> float:
         )
     if reason != _NO_MODEL:
         warnings.warn(f"the score is {evaluator.how}", stacklevel=2)
+    if isinstance(model, Sequence):
+        return np.array([scaled(evaluator, evaluator.evaluate(one).mean) for one in model])
     return scaled(evaluator, evaluator.evaluate(model).mean)

@@ -1,7 +1,7 @@
 """Exploration: the choice of actions by their values.
 
-Numba can compile the functions. They draw uniform numbers only and use `math.exp`, so that they
-give the same bits compiled and not compiled.
+Numba can compile the functions, except for `probabilities`. They draw uniform numbers only and use
+`math.exp`, so that they give the same bits compiled and not compiled.
 """
 
 from __future__ import annotations
@@ -36,6 +36,26 @@ def choose(
     if temperature > 0.0:
         return boltzmann(q, state, temperature, rng)
     return greedy(q, state, rng)
+
+
+def probabilities(q: FloatArray, epsilon: float, temperature: float) -> FloatArray:
+    """Return the probabilities with which `choose` takes the actions.
+
+    Args:
+        q: (..., A) the values of the actions.
+        epsilon: The probability of exploring.
+        temperature: As in `choose`.
+
+    Returns:
+        Of the shape of q.
+    """
+    best = q.max(axis=-1, keepdims=True)
+    weight = (q == best).astype(np.float64)
+    if temperature > 0.0:
+        with np.errstate(over="ignore"):  # what is worse by so much has the probability 0
+            weight = np.exp((q - best) / temperature)
+    chosen = weight / weight.sum(axis=-1, keepdims=True)
+    return np.asarray(epsilon / q.shape[-1] + (1.0 - epsilon) * chosen)
 
 
 def greedy(q: FloatArray, state: int, rng: np.random.Generator) -> int:

@@ -1,9 +1,10 @@
-"""The deterministic actions of models: in all states at once, or step by step if recurrent."""
+"""The actions of models: in all states at once, or step by step if recurrent."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from inspect import Parameter, signature
+from functools import lru_cache
+from inspect import Parameter, ismethod, signature
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,6 +14,7 @@ from nchain_env.mdp import FloatArray, IntArray, TabularMDP
 
 # The exceptions of a `predict` that does not take such an observation.
 _NOT_TAKEN = (TypeError, ValueError, IndexError, KeyError, AttributeError, AssertionError)
+_SUM_TOLERANCE = 1e-9
 
 
 class Model(Protocol):
@@ -50,6 +52,31 @@ def greedy_policy(model: Model, num_states: int) -> IntArray | None:
             f"for all states it raised {of_a_batch!r}, for one {error!r}"
         ) from error
     return policy
+
+
+def exploring_policy(model: Any, num_states: int) -> FloatArray | None:
+    """Return the probabilities of the actions in training, (S, A); None if the model has none.
+
+    A model has them if it has a method `action_probabilities(observations)`, as our agents do.
+
+    Raises:
+        ValueError: They are not such probabilities.
+    """
+    if not hasattr(model, "action_probabilities"):
+        return None
+    given = np.asarray(model.action_probabilities(np.arange(num_states)))
+    if (
+        given.ndim != 2
+        or len(given) != num_states
+        or given.dtype.kind not in "iuf"
+        or not (given >= 0).all()
+        or not (abs(given.sum(axis=1) - 1) <= _SUM_TOLERANCE).all()
+    ):
+        raise ValueError(
+            "model.action_probabilities must return the probabilities of the actions for a batch "
+            f"of observations, which sum to 1 in each row, got {given!r}"
+        )
+    return given.astype(np.float64)
 
 
 def player(model: Model, discrete: bool) -> Callable[[Any, bool], Any]:
@@ -127,6 +154,12 @@ def _predict(
 
 
 def _parameters(function: Any) -> dict[str, Parameter]:
+    # of all models of a class it is the same function
+    return _signature(function.__func__) if ismethod(function) else _signature.__wrapped__(function)
+
+
+@lru_cache(maxsize=8)
+def _signature(function: Any) -> dict[str, Parameter]:
     try:
         return dict(signature(function).parameters)
     except (TypeError, ValueError):  # what is not written in Python need not say

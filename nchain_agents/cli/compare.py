@@ -28,6 +28,7 @@ _STUDY_OPTIONS = (
     "seeds",
     "steps",
     "episodes",
+    "looks",
 )
 
 
@@ -70,6 +71,12 @@ def compare(
     episodes: Annotated[
         int, typer.Option(help="Episodes per evaluation, where returns are not exact.")
     ] = 100,
+    looks: Annotated[
+        str,
+        typer.Option(
+            help="Number of evaluations of a run; log:20 for 20 at steps in geometric progression."
+        ),
+    ] = "20",
     jobs: Annotated[
         int, typer.Option(help="Number of runs at a time; 0 for the number of cores.")
     ] = 0,
@@ -125,6 +132,7 @@ def compare(
             seeds=seeds,
             steps=steps,
             episodes=episodes,
+            looks=looks,
         )
     comparison = run(
         out=out,

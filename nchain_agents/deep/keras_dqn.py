@@ -173,6 +173,19 @@ class KerasDQN(Agent, _Attributes):
         q: FloatArray = self.training_state.learner.values(rows).astype(np.float64)
         return q[0] if single else q
 
+    def action_probabilities(self, observation: npt.ArrayLike) -> FloatArray:
+        """Return the probabilities with which training chooses the actions at present.
+
+        Returns:
+            (A,) for one observation, (N, A) for a batch.
+
+        Raises:
+            ValueError: The observation does not fit the environment's space.
+        """
+        q = self._exploring_values(observation)
+        greedy = np.eye(q.shape[-1])[q.argmax(axis=-1)]
+        return np.asarray(self.epsilon / q.shape[-1] + (1.0 - self.epsilon) * greedy)
+
     def _choose(self, q: FloatArray) -> int:
         uniform = self.np_random.random(2)
         return int(epsilon_greedy(uniform, self.epsilon, q.argmax(), len(q)))

@@ -18,6 +18,7 @@ from nchain_agents.evaluation import ExactEvaluator
 from nchain_agents.files import whole_file
 from nchain_agents.study.comparison import Comparison, Results
 from nchain_agents.study.environments import EnvChoice
+from nchain_agents.study.looks import logarithmic
 from nchain_env.mdp import FloatArray
 
 # Okabe and Ito's colours, which people with any colour vision can distinguish, and three of Tol's.
@@ -81,7 +82,13 @@ class Measure(NamedTuple):
 RETURN = Measure(
     "expected_return", "Return of the greedy policy while learning", "return of one episode"
 )
-REGRET = Measure("regret", "Regret while learning", "regret over finished episodes")
+EXPECTED_REGRET = Measure("expected_regret", "Expected regret while learning", "expected regret")
+GAIN_REGRET = Measure(
+    "gain_regret", "Regret against the optimal gain", "optimal gain x steps - rewards"
+)
+REALISED_REGRET = Measure(
+    "realised_regret", "Realised regret while learning", "regret over finished episodes"
+)
 Q_ERROR = Measure("q_error", "Distance from Q* while learning", "largest |Q - Q*|", True)
 
 
@@ -208,7 +215,11 @@ def _draw_curves(axes: Axes, comparison: Comparison, env: EnvChoice, measure: Me
         axes.fill_between(steps, low, high, color=COLOURS[i % len(COLOURS)], alpha=0.1, linewidth=0)
         descriptions.append(_described(results.agent, middle, low, high, steps[-1]))
     axes.set(ylabel=measure.label, xlabel="training steps", xlim=(0, comparison.study.steps))
-    axes.xaxis.set_major_locator(MaxNLocator(5))
+    if logarithmic(comparison.study.looks):
+        axes.set_xscale("log")
+        axes.set_xlim(1, max(2, comparison.study.steps))
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter("{x:,.0f}")
     if measure.logarithmic and all((found > 0).all() for found in drawn):
         axes.set_yscale("log")

@@ -59,13 +59,14 @@ class Section:
     @property
     def table(self) -> Table:
         """The figures of each agent, without times."""
-        header = (*HEADER[:4], "reward/step", "regret", "|Q - Q*|", *_LAST)
+        regret = "expected regret" if self.exact else "realised regret"
+        header = (*HEADER[:4], "reward/step", regret, "|Q - Q*|", *_LAST)
         rows = []
         for row, about in zip(self._overview.rows, self.about["agents"].values(), strict=True):
             shown = dict(zip(HEADER, row, strict=True))
             q_error = about["q_error"]["iqm"]
             shown["reward/step"] = number(about["reward_per_step"]["iqm"], ".3f")
-            shown["regret"] = number(about["regret"]["iqm"], ",.0f")
+            shown[regret] = number(about[regret.replace(" ", "_")]["iqm"], ",.0f")
             shown["|Q - Q*|"] = "-" if q_error is None else pictures.rounded(q_error)
             rows.append([shown[name] for name in header])
         caption = f"Figures of each agent in {self.label}"
@@ -121,7 +122,9 @@ class Section:
         bands = "Lines: median of the seeds. Bands: smallest to largest."
         measures = [
             (pictures.RETURN, bands),
-            (pictures.REGRET, f"The additional return that {best} would have had."),
+            (pictures.EXPECTED_REGRET, f"What the policies followed lose against {best}. {bands}"),
+            (pictures.GAIN_REGRET, f"Against the best long-run reward per step. {bands}"),
+            (pictures.REALISED_REGRET, f"The additional return that {best} would have had."),
         ]
         if self.exact and not self._state_by_state:
             measures.append((pictures.Q_ERROR, bands))

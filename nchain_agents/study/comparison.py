@@ -95,7 +95,9 @@ class Comparison:
                 "return": point.expected_return,
                 "score": point.score,
                 "reward_per_step": point.reward_per_step,
-                "regret": point.regret,
+                "realised_regret": point.realised_regret,
+                "expected_regret": point.expected_regret,
+                "gain_regret": point.gain_regret,
                 "q_error": point.q_error,
                 "standard_error": point.standard_error,
             }
@@ -189,7 +191,9 @@ class Comparison:
                     "return": _spread([results.final("expected_return")], rng),
                     "score": _spread([results.final("score")], rng),
                     "reward_per_step": _spread([results.final("reward_per_step")], rng),
-                    "regret": _spread([results.final("regret")], rng),
+                    "realised_regret": _spread([results.final("realised_regret")], rng),
+                    "expected_regret": _spread([results.final("expected_regret")], rng),
+                    "gain_regret": _spread([results.final("gain_regret")], rng),
                     "q_error": _spread([results.final("q_error")], rng),
                     "optimal_from": (
                         None  # not known without a model or a discount

@@ -12,10 +12,8 @@ import numpy as np
 from nchain_agents.keras_backend import keras_backend
 from nchain_agents.presets import Preset, presets_for
 from nchain_agents.study.environments import EnvChoice, environments
+from nchain_agents.study.looks import Looks, checked_looks, looks_at
 from nchain_env.checks import count, fits, instance, integer, whole_steps
-
-# How often each learner is evaluated.
-CHECKPOINTS = 20
 
 # The least memory that a run needs, in bytes.
 _RUN = 100
@@ -37,6 +35,7 @@ class Task:
     env: EnvChoice
     seed: int
     steps: int
+    looks: tuple[int, ...]  # the steps at which the agent is evaluated
     episodes: int
 
     @property
@@ -55,6 +54,7 @@ class Study:
         seeds: How many seeds each learns with: 0, 1, ..., seeds - 1.
         steps: How many steps each learns for.
         episodes: How many episodes an evaluation plays where there is no exact answer.
+        looks: When each agent is evaluated; see `looks.checked_looks`.
         keras_backend: What Keras runs on; None where no agent needs it.
         remarks: Lines that are printed before the first run, about agents and versions.
     """
@@ -64,6 +64,7 @@ class Study:
     seeds: int
     steps: int
     episodes: int = 100
+    looks: Looks = 20
     keras_backend: str | None = None
     remarks: tuple[str, ...] = field(default=(), compare=False)
 
@@ -71,6 +72,7 @@ class Study:
         fits("seeds", self.seeds, _RUN * integer("seeds", self.seeds, 1))
         count("steps", self.steps)
         fits("episodes", self.episodes, 8 * integer("episodes", self.episodes, 2))
+        object.__setattr__(self, "looks", checked_looks(self.looks, self.steps))
         names = [agent.name for agent in self.agents]
         if not names or len(set(names)) < len(names):
             raise ValueError(f"agents must be at least one, with different names, got {names}")
@@ -78,8 +80,9 @@ class Study:
     @cached_property
     def tasks(self) -> tuple[Task, ...]:
         """All runs, in the order of the results."""
+        looks = looks_at(self.looks, self.steps)
         return tuple(
-            Task(agent, env, seed, self.steps, self.episodes)
+            Task(agent, env, seed, self.steps, looks, self.episodes)
             for env in self.envs
             for agent in self.agents
             for seed in range(self.seeds)
@@ -96,6 +99,7 @@ class Study:
             "seeds": self.seeds,
             "steps": self.steps,
             "episodes": self.episodes,
+            "looks": self.looks,
             "keras_backend": self.keras_backend,
         }
 
@@ -109,6 +113,7 @@ def plan(
     seeds: int,
     steps: float,
     episodes: int,
+    looks: Any = Study.looks,
 ) -> Study:
     """Return the study that the arguments of `compare` mean.
 
@@ -134,6 +139,7 @@ def plan(
         seeds,
         whole_steps("steps", steps),
         episodes,
+        looks,
         keras_backend() if needs_keras(found) else None,
         (*(_left_out(envs) if agents is None else ()), *not_tuned(found, envs)),
     )

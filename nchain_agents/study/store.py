@@ -12,7 +12,7 @@ from typing import Any, Self
 from nchain_agents.study.plan import RunKey, Study
 from nchain_agents.study.run import Run
 
-_FORMAT = 1
+_FORMAT = 2
 
 _TABLES = """
 create table if not exists study (format integer, text text);
@@ -57,7 +57,7 @@ class Store:
         if found is None:
             self._db.execute("insert into study values (?, ?)", (_FORMAT, json.dumps(wanted)))
             return
-        if found[0] > _FORMAT:
+        if found[0] != _FORMAT:
             raise ValueError(f"out has runs in format {found[0]}; this version reads {_FORMAT}")
         there = {"keras_backend": None, **json.loads(found[1])}
         if there == wanted:
@@ -112,7 +112,7 @@ def _extends(wanted: Mapping[str, Any], there: Mapping[str, Any]) -> bool:
     return (
         all(wanted[name].items() >= there[name].items() for name in ("agents", "envs"))
         and wanted["seeds"] >= there["seeds"]
-        and all(wanted[name] == there[name] for name in ("steps", "episodes"))
+        and all(wanted[name] == there[name] for name in ("steps", "episodes", "looks"))
         # where none of the runs needed Keras, those that do may be added
         and there.get("keras_backend") in (None, wanted["keras_backend"])
     )

@@ -23,6 +23,7 @@ _KEYS = {
     "seeds": int,
     "steps": int,
     "episodes": int,
+    "looks": object,  # a number, a text or steps
     "keras_backend": str,
     "agents": dict,
     "envs": list,
@@ -38,7 +39,7 @@ def only_in_program(study: Study) -> list[str]:
 
 
 def text_of(study: Study) -> str:
-    """Return the file of a study: agents, environments, seeds, steps, and the present versions.
+    """Return the file of a study: agents, environments, seeds, steps, looks, and versions.
 
     Raises:
         ValueError: TOML cannot say a parameter; the message names it.
@@ -50,6 +51,7 @@ def text_of(study: Study) -> str:
         document.add(tomlkit.comment(said))
     document["seeds"], document["steps"] = study.seeds, study.steps
     document["episodes"] = study.episodes
+    document["looks"] = list(study.looks) if isinstance(study.looks, tuple) else study.looks
     if study.keras_backend is not None:
         document["keras_backend"] = study.keras_backend
     agents, envs = tomlkit.table(is_super_table=True), tomlkit.aot()
@@ -94,6 +96,7 @@ def read(path: Path) -> Study:
             entries["seeds"],
             entries["steps"],
             entries.get("episodes", Study.episodes),
+            entries.get("looks", Study.looks),
             backend,
             tuple(not_tuned(agents, envs)),
         )

@@ -12,7 +12,7 @@ from gymnasium.spaces import Discrete
 
 from nchain_agents.agent import Agent, OnEpisode, Progress
 from nchain_agents.env_argument import EnvLike
-from nchain_agents.exploration import choose
+from nchain_agents.exploration import choose, probabilities
 from nchain_agents.interrupts import Pace, requested
 from nchain_agents.model_env import ModelEnv, model_env
 from nchain_agents.schedules import EpsilonSchedule, epsilon_schedule
@@ -135,6 +135,21 @@ class TableAgent(Agent):
             ValueError: The observation is not a state of the table.
         """
         return self._rows(self.q, observation)
+
+    def action_probabilities(self, observation: npt.ArrayLike) -> FloatArray:
+        """Return the probabilities with which training chooses the actions at present.
+
+        They are those of `exploration.choose`, by the values of the present plan in an agent that
+        plans. An agent whose `act` chooses otherwise overrides this.
+
+        Returns:
+            (A,) for one observation, (N, A) for a batch.
+
+        Raises:
+            ValueError: The observation is not a state of the table.
+        """
+        values = self._exploring_values(observation)
+        return probabilities(values, self._epsilon(), self._settings.temperature)
 
     def _rows(self, table: FloatArray, observation: npt.ArrayLike) -> FloatArray:
         states = np.asarray(observation)

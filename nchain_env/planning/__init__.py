@@ -21,6 +21,7 @@ from nchain_env.planning.discounted import (
 )
 from nchain_env.planning.episodic import optimal_return, policy_return
 from nchain_env.planning.reaching import diameter
+from nchain_env.planning.restarting import restarting
 
 __all__ = [
     "average_reward",
@@ -33,5 +34,6 @@ __all__ = [
     "optimal_return",
     "policy_iteration",
     "policy_return",
+    "restarting",
     "value_iteration",
 ]

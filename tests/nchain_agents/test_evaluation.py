@@ -4,9 +4,9 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from nchain_agents import QLearning, score
+from nchain_agents import QLearning, evaluation, score
 from nchain_agents.evaluation import EpisodeEvaluator, evaluator_of, max_episode_steps
-from nchain_env import NChainEnv
+from nchain_env import NChainEnv, planning
 
 
 class Fixed:
@@ -158,3 +158,21 @@ def test_sb3_evaluates_our_agents() -> None:
     mean, _ = evaluation.evaluate_policy(agent, env, n_eval_episodes=20, warn=False)
     # 3663.69 with a standard deviation of about 276 an episode: 62 over 20 episodes
     assert mean == pytest.approx(3663.69, abs=5 * 62)
+
+
+def test_equal_policies_of_many_models_are_evaluated_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluated: list[Any] = []
+
+    def counting(mdp: Any, policy: Any, horizon: int) -> float:
+        evaluated.append(policy)
+        return planning.policy_return(mdp, policy, horizon)
+
+    monkeypatch.setattr(evaluation, "policy_return", counting)
+    policies = [(0,) * 5, (1,) * 5, (0, 0, 0, 0, 1)]
+    models = [Fixed(*policies[i % 3]) for i in range(300)]
+    scores = score(models, "NChain-v0")
+    assert len(evaluated) == 3 + 1  # and the uniformly random one
+    assert scores.shape == (300,)
+    assert scores[:3] == pytest.approx([score(Fixed(*one), "NChain-v0") for one in policies])
+    np.testing.assert_array_equal(scores.reshape(100, 3), np.tile(scores[:3], (100, 1)))
+    assert score([], "NChain-v0").shape == (0,)

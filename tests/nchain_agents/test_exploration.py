@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from nchain_agents import PosteriorSampling, QLearning
 from nchain_agents.exploration import (
     best_value,
     boltzmann,
     choose,
     greedy,
     policy_value,
+    probabilities,
 )
 from nchain_agents.schedules import epsilon_schedule
 
@@ -179,3 +181,34 @@ def test_schedules_give_the_values_written_out_by_hand() -> None:
 def test_a_bad_schedule_is_refused_by_name(epsilon: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         epsilon_schedule(epsilon)
+
+
+def test_the_probabilities_of_the_actions_by_hand() -> None:
+    q = np.array([[1.0, 3.0, 3.0, 0.0], [0.0, 1.0, 2.0, 3.0]])
+    greedy = probabilities(q, 0.2, 0.0)
+    np.testing.assert_allclose(greedy, [[0.05, 0.45, 0.45, 0.05], [0.05, 0.05, 0.05, 0.85]])
+    warm = probabilities(q[1] * np.log(2.0), 0.0, 1.0)
+    np.testing.assert_allclose(warm, np.array([1, 2, 4, 8]) / 15)
+    # what is worse by more than any float has the probability 0
+    np.testing.assert_array_equal(probabilities(np.array([1e300, -1e300]), 0.0, 1e-300), [1, 0])
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{"epsilon": 0.3}, {"epsilon": 0.1, "temperature": 2.0, "initial_q": (0.0, 5.0)}],
+)
+def test_an_agent_acts_with_the_probabilities_that_it_tells(parameters: dict[str, Any]) -> None:
+    agent = QLearning("NChain-v0", seed=0, compiled=False, **parameters).learn(200)
+    told = agent.action_probabilities(np.arange(5))
+    actions, _ = agent.predict(np.tile(np.arange(5), 4000))
+    forward = (actions.reshape(4000, 5) == 0).mean(axis=0)
+    error = np.sqrt(told[:, 0] * told[:, 1] / 4000)
+    assert (abs(forward - told[:, 0]) < 4.5 * error).all()
+    np.testing.assert_allclose(agent.action_probabilities(2), told[2])
+
+
+def test_a_planner_tells_the_policy_of_its_plan() -> None:
+    agent = PosteriorSampling("NChain-v0", seed=1, compiled=False).learn(300)
+    told = agent.action_probabilities(np.arange(5))
+    np.testing.assert_array_equal(told, np.eye(2)[agent.predict(np.arange(5))[0]])
+    np.testing.assert_array_equal(told, np.eye(2)[agent.tables.q.argmax(axis=1)])

@@ -89,6 +89,7 @@ PLANS: list[tuple[Callable[..., Any], dict[str, Any]]] = [
     (planning.optimal_gain, {}),
     (planning.optimal_bias, {}),
     (planning.diameter, {}),
+    (planning.restarting, {}),
 ]
 
 

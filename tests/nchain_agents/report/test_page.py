@@ -145,7 +145,7 @@ def test_the_table_has_the_figures_of_the_summary(
             ("return", "return", 0.05),
             ("score", "score", 0.005),
             ("reward/step", "reward_per_step", 0.0005),
-            ("regret", "regret", 0.5),
+            ("expected regret", "expected_regret", 0.5),
         ):
             value = about[measure]["iqm"]
             assert float(shown[name].replace(",", "")) == pytest.approx(value, abs=error)

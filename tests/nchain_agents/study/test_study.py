@@ -105,7 +105,7 @@ def test_any_class_that_learns_and_predicts_is_compared_with_the_exact_answer(
     assert fixed.score.to_numpy() == pytest.approx(expected, abs=1e-2)
     assert fixed.step.tolist() == [*range(150, 3001, 150)] * 2
     # three finished episodes: three times the optimum, less what was earned in them
-    (regret,) = set(fixed[fixed.step == 3000].regret)
+    (regret,) = set(fixed[fixed.step == 3000].realised_regret)
     (reward,) = set(fixed[fixed.step == 3000].reward_per_step)
     assert regret == pytest.approx(3 * OPTIMAL - 3000 * reward, abs=1e-2)
     (summary,) = small.summary["envs"]
