@@ -148,8 +148,9 @@ def compare(
     elif markdown:
         print(outputs.as_markdown(comparison))
     else:
+        console = Console()
         for table in outputs.tables(comparison):
-            Console().print(table.rich())
+            console.print(table.rich(console.width))
     said = f"written to {out}: {', '.join((study_file.NAME, *results.FILES, *outputs.FILES))}"
     Console(stderr=True).print(said, markup=False, highlight=False, soft_wrap=True)
     if comparison.failures:

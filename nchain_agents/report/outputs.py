@@ -7,7 +7,7 @@ from pathlib import Path
 from nchain_agents.report import page, pictures
 from nchain_agents.report.overview import overviews
 from nchain_agents.report.table import Table
-from nchain_agents.report.tables import failures
+from nchain_agents.report.tables import failures, of_all_environments
 from nchain_agents.study.comparison import Comparison
 
 # The files that `write` makes.
@@ -15,9 +15,10 @@ FILES = ("learning_curves.png", "report.html")
 
 
 def tables(comparison: Comparison) -> list[Table]:
-    """Return the overview of each environment, and the table of failures if there are any."""
+    """Return the overview of an environment or of all, and the failures if there are any."""
     failed = failures(comparison)
-    return overviews(comparison) if failed is None else [*overviews(comparison), failed]
+    shown = of_all_environments(comparison) or overviews(comparison)
+    return shown if failed is None else [*shown, failed]
 
 
 def as_markdown(comparison: Comparison) -> str:

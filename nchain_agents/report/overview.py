@@ -10,8 +10,10 @@ from matplotlib.ticker import EngFormatter
 
 from nchain_agents.evaluation import ExactEvaluator
 from nchain_agents.report.table import Table
-from nchain_agents.study.comparison import TELLING_SEEDS, Comparison
+from nchain_agents.study.best import LEVEL, telling_seeds
+from nchain_agents.study.comparison import Comparison
 from nchain_agents.study.environments import EnvChoice
+from nchain_agents.study.plan import Study
 
 HEADER = (
     "agent",
@@ -42,7 +44,7 @@ def _overview(comparison: Comparison, env_summary: dict[str, Any], env: EnvChoic
             number(about["return"]["iqm"], digits),
             number(about["score"]["iqm"], ".2f"),
             interval_text(about["score"]["interval"]),
-            _optimal_from(about["optimal_from"]),
+            optimal_from(about["optimal_from"]),
             EngFormatter(places=1, sep="")(_speed(comparison, label, agent)),
             _separated(env_summary["best"], agent),
         )
@@ -56,23 +58,36 @@ def _overview(comparison: Comparison, env_summary: dict[str, Any], env: EnvChoic
     ]
     if optimum is None:
         references.pop(0)
-    seeds = "1 seed" if study.seeds == 1 else f"{study.seeds} seeds"
-    few = f" (fewer than {TELLING_SEEDS} never do)" if study.seeds < TELLING_SEEDS else ""
     note = (
         "return: expected return of an episode of the learned greedy policy, "
         f"{env_summary['how']}; "
         f"score: 100 = {best}, 0 = uniformly random; both are interquartile means over the seeds, "
-        "with the score's 95 % bootstrap interval; optimal from: the step from which on the policy "
-        "is optimal for the agent's discount factor, median of the seeds; vs best: the p-value of "
-        "a permutation test if it is below 0.05, else tie: the seeds do not separate the two agents"
-        f"{few}"
+        "with the score's 95\u00a0% bootstrap interval; optimal from: the step from which on the "
+        "policy is optimal for the agent's discount factor, median of the seeds; vs best: the "
+        f"p-value of a permutation test, adjusted for all pairs of agents, if it is below {LEVEL:g}, else tie"
+        f"{few_seeds(env_summary)}"
     )
     note = "; ".join([note, *remarks(comparison, env)])
     failed = sum(failure["env"] == label for failure in comparison.failures)
     if failed:
         note += f"; {failed} runs FAILED and are left out"
-    caption = f"{label}, {study.steps:,} steps, {seeds}"
-    return Table(caption, HEADER, rows, references, note=note)
+    return Table(f"{label}, {how_long(study)}", HEADER, rows, references, note=note)
+
+
+def how_long(study: Study) -> str:
+    """Return the numbers of steps and seeds as text."""
+    return f"{study.steps:,} steps, {study.seeds} seed{'s' if study.seeds > 1 else ''}"
+
+
+def few_seeds(env_summary: dict[str, Any]) -> str:
+    """Return what is said if the seeds are too few to find a difference, else no text."""
+    best = env_summary["best"]
+    if best is None or not any(than["too_few_seeds"] for than in best["than"].values()):
+        return ""
+    agents = len(env_summary["agents"])
+    needed = telling_seeds(agents)
+    with_more = f": {agents} agents need {needed}" if needed else ""
+    return f"; too few seeds: with so few no difference can be found{with_more}"
 
 
 def remarks(comparison: Comparison, env: EnvChoice) -> list[str]:
@@ -113,13 +128,11 @@ def interval_text(ends: tuple[float, float] | None) -> str:
     return "-" if ends is None else f"{ends[0]:.1f} to {ends[1]:.1f}"
 
 
-def _optimal_from(steps: list[int | None] | None) -> str:
-    """Return the median over the seeds as text; None ("never") counts as the largest value."""
-    if steps is None:
+def optimal_from(about: dict[str, Any] | None) -> str:
+    """Return the median over the seeds as text, or a dash where it is not known."""
+    if about is None:
         return "-"
-    ordered = sorted(steps, key=lambda step: float("inf") if step is None else step)
-    middle = ordered[len(ordered) // 2]
-    return "never" if middle is None else f"{middle:,}"
+    return "never" if about["median"] is None else f"{about['median']:,}"
 
 
 def _speed(comparison: Comparison, label: str, agent: str) -> float:
@@ -131,4 +144,6 @@ def _separated(best: dict[str, Any], agent: str) -> str:
     if agent == best["agent"]:
         return "best"
     than = best["than"][agent]
-    return f"p={than['p_value']:.2g}" if than["separated"] else "tie"
+    if than["too_few_seeds"]:
+        return "too few seeds"
+    return f"p={than['adjusted_p_value']:.2g}" if than["separated"] else "tie"

@@ -9,7 +9,8 @@ from nchain_agents.report import tables
 from nchain_agents.report.overview import overviews
 from nchain_agents.report.sections import Section
 from nchain_agents.report.templates import rendered
-from nchain_agents.study.comparison import TELLING_SEEDS, Comparison
+from nchain_agents.study.best import LEVEL
+from nchain_agents.study.comparison import Comparison
 from nchain_agents.study.study_file import NAME, only_in_program, text_of
 
 
@@ -32,12 +33,12 @@ def write_page(path: Path, comparison: Comparison) -> None:
         title=_title(comparison),
         study=study,
         sections=sections,
-        overall=tables.overall(comparison),
+        overall=tables.of_all_environments(comparison),
         failures=tables.failures(comparison),
         study_file=NAME,
         study_text=text_of(study),
         only_in_program=only_in_program(study),
-        telling_seeds=TELLING_SEEDS,
+        level=LEVEL,
     )
     write_text(path, page)
 

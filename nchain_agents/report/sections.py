@@ -15,7 +15,8 @@ from nchain_agents.report.overview import HEADER, number, remarks, return_digits
 from nchain_agents.report.svg import inline
 from nchain_agents.report.table import Table
 from nchain_agents.report.templates import CSS_COLOURS
-from nchain_agents.study.comparison import TELLING_SEEDS, Comparison, Results
+from nchain_agents.study.best import LEVEL, telling_seeds
+from nchain_agents.study.comparison import Comparison, Results
 from nchain_agents.study.environments import EnvChoice
 from nchain_env import NChainEnv
 from nchain_env.mdp import FloatArray
@@ -99,15 +100,22 @@ class Section:
         sentences = [f"{result}."]
         others = {name: than for name, than in best["than"].items() if name not in first}
         worse = [name for name, than in others.items() if than["separated"]]
-        unclear = [name for name in others if name not in worse]
+        few = [name for name, than in others.items() if than["too_few_seeds"]]
+        unclear = [name for name in others if name not in worse and name not in few]
         if worse:
-            sentences.append(f"Significantly smaller returns (p < 0.05): {_enumerated(worse)}.")
+            sentences.append(
+                f"Significantly smaller returns (adjusted p < {LEVEL:g}): {_enumerated(worse)}."
+            )
         if unclear:
             sentences.append(
                 f"Not separated from {best['agent']} by these seeds: {_enumerated(unclear)}."
             )
-            if self._comparison.study.seeds < TELLING_SEEDS:
-                sentences.append(f"Fewer than {TELLING_SEEDS} seeds never separate two agents.")
+        if few:
+            needed = telling_seeds(len(agents))
+            more = f"; {len(agents)} agents need {needed}" if needed else ""
+            sentences.append(
+                f"Too few seeds to separate {best['agent']} from {_enumerated(few)}{more}."
+            )
         return sentences
 
     @property

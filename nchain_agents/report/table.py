@@ -8,6 +8,8 @@ from typing import Literal, Self
 
 from markupsafe import Markup
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
+from rich.console import Group
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -34,28 +36,74 @@ class Table:
     long: Collection[str] = ()
     note: str = ""
 
-    def rich(self) -> RichTable:
-        """Return the table for a terminal, with its caption and its note."""
+    def rich(self, width: int | None = None) -> Group:
+        """Return the table for a terminal, with its caption and its note.
+
+        Args:
+            width: The width of the terminal. Columns that do not fit are continued below, with the
+                names of the rows again. None: all columns beside each other.
+        """
+        gap, blocks = self._blocks(width)
+        parts = [self._rich(block, gap, title=not i) for i, block in enumerate(blocks)]
+        note = [Text(self.note + "\n", "table.caption")] if self.note else []
+        return Group(*parts, *note)
+
+    def _rich(self, columns: Sequence[int], gap: int, title: bool) -> RichTable:
         table = RichTable(
-            title=Text(self.caption, "table.title"),
-            caption=Text(self.note, "table.caption") if self.note else None,
-            caption_justify="left",
+            title=Text(self.caption, "table.title") if title else None,
             box=SIMPLE_HEAD,
-            collapse_padding=True,  # to fit into 80 columns
+            padding=(0, gap - 1),
+            collapse_padding=True,
             pad_edge=False,
         )
-        for i, name in enumerate(self.columns):
+        for i in columns:
+            name = self.columns[i]
             table.add_column(
-                Text(name.replace(" ", "\n", 1) if self.align == "right" else name),
+                Text(self._heading(i)),
                 justify=self.align if i else "left",
                 no_wrap=name not in self.long,
                 overflow="fold" if name in self.long else "ellipsis",
             )
         for rows in (self.rows, self.references):
-            for row in rows:
-                table.add_row(*map(Text, row))  # a Text is not parsed as markup
+            for row in map(self._filled, rows):
+                table.add_row(*(Text(row[i]) for i in columns))  # a Text is not parsed as markup
             table.add_section()
         return table
+
+    def _blocks(self, width: int | None) -> tuple[int, list[list[int]]]:
+        """Return the gap between columns, and the columns of each part that fits into the width."""
+        numbers = range(1, len(self.columns))
+        whole = [[0, *numbers]]
+        if width is None or self.long:  # what is long takes several lines instead
+            return 2, whole
+        cells = [self._filled(row) for row in (*self.rows, *self.references)]
+        widths = [
+            max(map(cell_len, (*self._heading(i).split("\n"), *(row[i] for row in cells))))
+            for i in range(len(self.columns))
+        ]
+
+        def fits(columns: Sequence[int], gap: int) -> bool:
+            return sum(gap + widths[i] for i in columns) + widths[0] + 2 <= width  # two edges
+
+        for gap in (2, 1):
+            if fits(numbers, gap):
+                return gap, whole
+        for most in range(len(numbers) - 1, 1, -1):  # as many columns in each part, but the last
+            parts = [numbers[k : k + most] for k in range(0, len(numbers), most)]
+            if all(fits(part, 2) for part in parts):
+                return 2, [[0, *part] for part in parts]
+        return 2, [[0, i] for i in numbers]
+
+    def _heading(self, i: int) -> str:
+        """Return the name of a column, on two lines if that makes it narrower."""
+        name = self.columns[i]
+        if self.align == "left":
+            return name
+        if " " in name or i == 0 or len(name) <= 10:
+            return name.replace(" ", "\n", 1)
+        places = [k + 1 for k, letter in enumerate(name[:-1]) if letter == "-"]
+        half = min(places, key=lambda k: max(k, len(name) - k), default=len(name))
+        return f"{name[:half]}\n{name[half:]}".rstrip()
 
     def markdown(self) -> str:
         """Return the table as Markdown, without its caption and its note."""

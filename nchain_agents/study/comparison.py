@@ -5,28 +5,27 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from numbers import Number
 from statistics import mean, median
 from typing import Any
 
 import numpy as np
+from scipy.integrate import trapezoid
 
 from nchain_agents.evaluation import Evaluator, ExactEvaluator, evaluator_of
-from nchain_agents.study.environments import EnvChoice
+from nchain_agents.study.best import beside_the_best
+from nchain_agents.study.environments import EnvChoice, as_text
 from nchain_agents.study.plan import RunKey, Study
 from nchain_agents.study.run import Run
 from nchain_agents.study.uncertainty import (
-    improvement_interval,
     interquartile_mean,
     interval,
-    p_value,
-    probability_of_improvement,
+    performance_profile,
 )
 
-# Two agents differ where the p-value is below this.
-LEVEL = 0.05
-# With fewer seeds each, no p-value is below it: three against three have at least 2 / 20.
-TELLING_SEEDS = 4
+# The scores at which the summary has the performance profile.
+THRESHOLDS = (*range(0, 100, 5), 99)
 
 
 @dataclass(frozen=True)
@@ -84,9 +83,10 @@ class Comparison:
     def results(self) -> list[dict[str, Any]]:
         """One row for each checkpoint of each run that did not fail; `pandas.DataFrame` takes it.
 
-        No value depends on a clock, so equal studies give equal rows.
+        Each parameter of the environments has a column, with None where one was not given it. No
+        value depends on a clock, so equal studies give equal rows.
         """
-        return [
+        rows = [
             {
                 "agent": run.key.agent,
                 "env": run.key.env,
@@ -104,6 +104,16 @@ class Comparison:
             for run in self.runs
             if run.failure is None
             for point in run.checkpoints
+        ]
+        given = {env.label: env.parameters for env in self.study.envs}
+        names = dict.fromkeys(name for parameters in given.values() for name in parameters)
+        return [
+            row
+            | {
+                f"env_{name}" if name in row else name: _cell(given[row["env"]].get(name))
+                for name in names
+            }
+            for row in rows
         ]
 
     @cached_property
@@ -152,12 +162,16 @@ class Comparison:
         rng = np.random.default_rng(0)
         envs = [self._summary_of(env, rng) for env in self.study.envs]
         overall = {
-            agent.name: {"score": _spread(scores, rng)}
+            agent.name: _scores(everywhere, rng)
             for agent in self.study.agents
-            if (scores := self._scores_everywhere(agent.name))
+            if (everywhere := self._everywhere(agent.name))
         }
         if len(envs) == 1:  # the same resamples, so the same intervals
-            overall = {name: {"score": envs[0]["agents"][name]["score"]} for name in overall}
+            here = envs[0]["agents"]
+            overall = {
+                name: {measure: here[name][measure] for measure in measures}
+                for name, measures in overall.items()
+            }
         return {
             "envs": envs,
             "agents": overall,
@@ -166,15 +180,16 @@ class Comparison:
             "failures": self.failures,
         }
 
-    def _scores_everywhere(self, agent: str) -> list[list[float]]:
-        """Return an agent's final scores, one list an environment, none if they are not known."""
+    def _everywhere(self, agent: str) -> list[Results]:
+        """Return an agent's results in all environments, none if it has no score in one of them."""
         found = [
-            results.final("score")
+            results
             for env in self.study.envs
             for results in self.of_env(env)
             if results.agent == agent
         ]
-        return found if all(found) and np.isfinite(np.concatenate(found)).all() else []
+        scored = all(one.runs and np.isfinite(one.final("score")).all() for one in found)
+        return found if scored else []
 
     def _summary_of(self, env: EnvChoice, rng: np.random.Generator) -> dict[str, Any]:
         measure = self.evaluators[env.label]
@@ -189,7 +204,7 @@ class Comparison:
             "agents": {
                 results.agent: {
                     "return": _spread([results.final("expected_return")], rng),
-                    "score": _spread([results.final("score")], rng),
+                    **_scores([results], rng),
                     "reward_per_step": _spread([results.final("reward_per_step")], rng),
                     "realised_regret": _spread([results.final("realised_regret")], rng),
                     "expected_regret": _spread([results.final("expected_regret")], rng),
@@ -198,34 +213,62 @@ class Comparison:
                     "optimal_from": (
                         None  # not known without a model or a discount
                         if results.runs[0].final.optimal is None
-                        else [run.optimal_from for run in results.runs]
+                        else _middle([run.optimal_from for run in results.runs], rng)
                     ),
                 }
                 for results in agents
             },
-            "best": _beside_the_best(agents, rng),
+            "best": beside_the_best(
+                {results.agent: results.final("expected_return") for results in agents}, rng
+            ),
         }
 
 
-def _beside_the_best(agents: Sequence[Results], rng: np.random.Generator) -> dict[str, Any] | None:
-    """Compare the agent of the largest interquartile mean return with each of the others."""
-    if not agents:
-        return None
-    values = {results.agent: results.final("expected_return") for results in agents}
-    best = max(values, key=lambda agent: interquartile_mean(values[agent]))
-    beside = {}
-    for agent in values:
-        if agent == best:
-            continue
-        x, y = [values[best]], [values[agent]]
-        p = p_value(x, y, rng)
-        beside[agent] = {
-            "probability_of_improvement": probability_of_improvement(x, y),
-            "interval": improvement_interval(x, y, rng),
-            "p_value": p,
-            "separated": p < LEVEL,
-        }
-    return {"agent": best, "than": beside}
+def area_under_curve(run: Run) -> float:
+    """Return the mean score from the first checkpoint to the last, by the trapezoidal rule."""
+    steps = [point.step for point in run.checkpoints]
+    scores = [point.score for point in run.checkpoints]
+    if len(steps) == 1:
+        return scores[0]
+    return float(trapezoid(scores, steps)) / (steps[-1] - steps[0])
+
+
+def _scores(everywhere: Sequence[Results], rng: np.random.Generator) -> dict[str, Any]:
+    """Return the figures of an agent's scores, which can be averaged over environments."""
+    score = _spread([results.final("score") for results in everywhere], rng)
+    known = None not in score["by_seed"]
+    return {
+        "score": score,
+        "area_under_curve": _spread(
+            [[area_under_curve(run) for run in results.runs] for results in everywhere], rng
+        ),
+        "profile": _profile([results.final("score") for results in everywhere]) if known else None,
+    }
+
+
+def _profile(scores: Sequence[Sequence[float]]) -> dict[str, list[float]]:
+    fractions = performance_profile(scores, THRESHOLDS)
+    return {"thresholds": list(THRESHOLDS), "fractions": fractions.tolist()}
+
+
+def _middle(steps: Sequence[int | None], rng: np.random.Generator) -> dict[str, Any]:
+    """Return the median of numbers of steps and its interval; None is later than any number.
+
+    Of an even number the larger one of the two in the middle is taken: there may be no mean.
+    """
+    never = 1 + max((step for step in steps if step is not None), default=0)
+    values = [never if step is None else step for step in steps]
+    higher = partial(np.quantile, q=0.5, method="higher")
+    ends = interval([values], higher, rng)
+
+    def known(value: float) -> int | None:
+        return None if value >= never else int(value)
+
+    return {
+        "median": known(float(higher(values))),
+        "interval": None if ends is None else [known(end) for end in ends],
+        "by_seed": list(steps),
+    }
 
 
 def _spread(strata: Sequence[Sequence[float]], rng: np.random.Generator) -> dict[str, Any]:
@@ -248,6 +291,11 @@ def _spread(strata: Sequence[Sequence[float]], rng: np.random.Generator) -> dict
 
 def _known(value: float) -> float | None:
     return None if math.isnan(value) else value
+
+
+def _cell(value: Any) -> Any:
+    """Return a parameter's value as it stands in a row: what is no single value as text."""
+    return value if value is None or isinstance(value, Number) else as_text(value)
 
 
 def _last_step(run: Run) -> int:

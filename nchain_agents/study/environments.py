@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib import import_module
-from typing import Any
+from numbers import Real
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec, load_env_creator
@@ -70,14 +71,14 @@ def together(
     for name in given:
         if name in more:
             raise ValueError(
-                f"{name} must be given once, got {name}={_as_text(given[name])} "
-                f"and {name}={_as_text(more[name])}"
+                f"{name} must be given once, got {name}={as_text(given[name])} "
+                f"and {name}={as_text(more[name])}"
             )
     found = {**given, **more}
     for name in sweep:
         if name in found:
             raise ValueError(
-                f"{name} must be given once, got {name}={_as_text(found[name])} and a sweep of it"
+                f"{name} must be given once, got {name}={as_text(found[name])} and a sweep of it"
             )
     return found
 
@@ -95,11 +96,40 @@ def label(env: gym.Env[Any, Any]) -> str:
 
 
 def _label(env_id: str, parameters: Mapping[str, Any]) -> str:
-    return " ".join([env_id, *(f"{name}={_as_text(v)}" for name, v in parameters.items())])
+    return " ".join([env_id, *(f"{name}={as_text(v)}" for name, v in parameters.items())])
 
 
-def _as_text(value: Any) -> str:
+def as_text(value: Any) -> str:
+    """Return a parameter's value as it stands in a label."""
     return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+class Apart(NamedTuple):
+    """What tells the environments of a study apart."""
+
+    common: str  # their label as far as it is the same
+    what: str  # what differs: a parameter, or "environment"
+    names: tuple[str, ...]  # what it is in each
+    numbers: tuple[float, ...] | None  # the same, if it is one parameter and a number in each
+
+
+def apart(envs: Sequence[EnvChoice]) -> Apart:
+    """Return what tells environments apart: a swept parameter, parameters, or their labels."""
+    given = [env.parameters for env in envs]
+    known = list(dict.fromkeys(name for parameters in given for name in parameters))
+    texts = {name: [as_text(one[name]) if name in one else "" for one in given] for name in known}
+    differing = [name for name in known if len(set(texts[name])) > 1]
+    if len({env.id for env in envs}) > 1 or not differing:
+        return Apart("", "environment", tuple(env.label for env in envs), None)
+    common = _label(envs[0].id, {n: v for n, v in given[0].items() if n not in differing})
+    if len(differing) > 1 or not all(differing[0] in parameters for parameters in given):
+        names = (_label("", {n: one[n] for n in differing if n in one}).strip() for one in given)
+        return Apart(common, "environment", tuple(name or "default" for name in names), None)
+    (name,) = differing
+    values = [parameters[name] for parameters in given]
+    numeric = all(isinstance(value, Real) and not isinstance(value, bool) for value in values)
+    numbers = tuple(float(value) for value in values) if numeric else None
+    return Apart(common, name, tuple(texts[name]), numbers)
 
 
 def environments(

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import bootstrap, rankdata, trim_mean
 
-from nchain_env.checks import real
+from nchain_env.checks import integer, real
 
 RESAMPLES = 9_999  # or permutations
 
@@ -138,7 +138,7 @@ def p_value(x: Strata, y: Strata, rng: np.random.Generator) -> float:
     values of a stratum are exchangeable between them. Up to 9,999 permutations are all counted;
     otherwise 9,999 drawn ones and the observed one are. So 2 seeds against 2 never differ
     (p >= 1/3), and 5 against 5 without overlap do (p = 2/252). Each pair of agents that is
-    compared is one more chance to err.
+    compared is one more chance to err, for which `holm` corrects.
 
     Args:
         x: Arrays of shapes (n_1,), (n_2,), ...; finite numbers.
@@ -169,6 +169,66 @@ def p_value(x: Strata, y: Strata, rng: np.random.Generator) -> float:
         chance = np.add.outer(chance, apart).ravel() if exact else chance + apart
     as_far = np.count_nonzero(np.abs(chance) >= abs(seen) - 1e-9)  # less than any two can differ
     return float(as_far / len(chance) if exact else (1 + as_far) / (1 + len(chance)))
+
+
+def least_p_value(n: int, m: int) -> float:
+    """Return the smallest value that `p_value` can have for n seeds against m in one stratum.
+
+    It is that of seeds without overlap: 2 / C(n + m, n) where all permutations are counted, and
+    1 / 10,000 where they are drawn.
+    """
+    ways = comb(n + m, n)
+    return 2 / ways if ways <= RESAMPLES else 1 / (1 + RESAMPLES)
+
+
+def holm(p_values: ArrayLike, tests: int | None = None) -> _Array:
+    """Return p-values adjusted for the number of tests, in the order given.
+
+    Of the p-values in order, p_(1) <= ... <= p_(k), the i-th becomes the largest of
+    (tests - j + 1) p_(j) for j <= i, at most 1. If those below a level are taken for differences,
+    the probability that any of them is none is at most that level, however the tests depend on
+    each other.
+
+    Args:
+        p_values: Shape (k,), in [0, 1].
+        tests: How many tests they were chosen from, at least k; those not given count as larger.
+            None: k.
+
+    Raises:
+        ValueError: A p-value is not as described, or there are fewer tests than p-values.
+
+    Source: Holm (1979), A simple sequentially rejective multiple test procedure.
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    if p.ndim != 1 or not ((p >= 0) & (p <= 1)).all():
+        raise ValueError(f"p_values must be a list of numbers in [0, 1], got {p_values!r}")
+    number = len(p) if tests is None else integer("tests", tests, len(p))
+    order = np.argsort(p)
+    adjusted = np.empty_like(p)
+    steps = np.maximum.accumulate((number - np.arange(len(p))) * p[order])
+    adjusted[order] = np.minimum(1.0, steps)
+    return adjusted
+
+
+def performance_profile(strata: Strata, thresholds: ArrayLike) -> _Array:
+    """Return the fraction of the runs whose value is larger than each threshold.
+
+    It is the mean over the strata of the fraction in each.
+
+    Args:
+        strata: Arrays of shapes (n_1,), (n_2,), ...; finite numbers.
+        thresholds: Shape (k,); finite numbers.
+
+    Returns:
+        Shape (k,); it does not increase with the threshold.
+
+    Raises:
+        ValueError: The strata or the thresholds are not as described.
+
+    Source: Agarwal et al. (2021), section 4.2, the run-score distribution.
+    """
+    levels = _numbers("thresholds", thresholds)[:, np.newaxis]
+    return np.mean([(s > levels).mean(axis=1) for s in _strata("strata", strata)], axis=0)
 
 
 def _percentiles(

@@ -161,7 +161,9 @@ def test_the_answer_stands_at_the_top(opened: Opener) -> None:
     assert said.startswith(
         "posterior-sampling has the largest return: 3,663.7 (optimal: 3,665.8), a score of 99.91."
     )
-    assert "Fewer than 4 seeds never separate two agents." in said
+    # three pairs: 3 x 2 / 70 is more than 0.05, 3 x 2 / 252 is less
+    assert "Too few seeds to separate posterior-sampling from reward-sum and q-learning" in said
+    assert said.endswith("; 3 agents need 5.")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -311,18 +313,22 @@ def test_a_sweep_has_a_table_of_all_and_a_section_for_each(
     opened: Opener, reports: dict[str, Reported]
 ) -> None:
     page, summary = opened("sweep"), reports["sweep"].comparison.summary
-    table = page.get_by_label("Scores in all environments")
-    assert table.locator("th[scope=col]").all_inner_texts() == [
-        "agent",
-        "NChain-v0 n=3",
-        "NChain-v0 n=40",
-        "all together",
-        "95 % interval",
+    table = page.get_by_label("Scores, NChain-v0, 200 steps, 2 seeds")
+    agents = ["q-learning", "posterior-sampling"]
+    assert table.locator("th[scope=col]").all_inner_texts() == ["n", *agents]
+    assert table.locator("th[scope=row]").all_inner_texts() == ["3", "40", "all", "95 % from", "to"]
+    shown = [
+        [float(cell) for cell in row.locator("td").all_inner_texts()]
+        for row in table.locator("tbody tr").all()
     ]
-    first = table.locator("tbody tr").first.locator("td").all_inner_texts()
-    scores = [env["agents"]["q-learning"]["score"]["iqm"] for env in summary["envs"]]
-    scores.append(summary["agents"]["q-learning"]["score"]["iqm"])
-    assert [float(text) for text in first[:3]] == pytest.approx(scores, abs=0.005)
+    everywhere = [summary["agents"][agent]["score"] for agent in agents]
+    assert shown[0] == pytest.approx(
+        [summary["envs"][0]["agents"][agent]["score"]["iqm"] for agent in agents], abs=0.005
+    )
+    assert shown[2] == pytest.approx([score["iqm"] for score in everywhere], abs=0.005)
+    for i in range(2):
+        ends = [score["interval"][i] for score in everywhere]
+        assert shown[3 + i] == pytest.approx(ends, abs=0.005)
     assert page.locator("section.env").count() == 2
     # many states are counted: no picture of each
     long = page.locator("section.env").nth(1)

@@ -319,7 +319,8 @@ def test_the_summary_has_one_shape_whatever_the_number_of_environments(small: Co
     # over one environment the scores are that environment's
     (chain,) = small.summary["envs"]
     assert small.summary["agents"] == {
-        name: {"score": about["score"]} for name, about in chain["agents"].items()
+        name: {measure: about[measure] for measure in ("score", "area_under_curve", "profile")}
+        for name, about in chain["agents"].items()
     }
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.integrate import trapezoid
 from scipy.stats import PermutationMethod, binomtest, mannwhitneyu, trim_mean
 
 from nchain_agents.study.uncertainty import (
@@ -21,6 +22,7 @@ from nchain_agents.study.uncertainty import (
     interquartile_mean,
     interval,
     p_value,
+    performance_profile,
     probability_of_improvement,
 )
 
@@ -378,6 +380,31 @@ def test_drawn_permutations_err_in_five_of_a_hundred(world: str) -> None:
     assert errors > 0.02 * trials
 
 
+# --- the performance profile
+
+
+@pytest.mark.parametrize(
+    ("strata", "expected"),
+    [
+        ([[10.0]], [1.0, 1.0, 0.0]),
+        ([[10, 5, 5, 20]], [1.0, 0.5, 0.25]),  # larger, not as large
+        ([[10, 5, 5, 20], [0, 30]], [0.75, 0.5, 0.375]),  # strata count alike
+    ],
+)
+def test_a_profile_is_the_share_of_runs_above_each_threshold(
+    strata: list[list[float]], expected: list[float]
+) -> None:
+    np.testing.assert_array_equal(performance_profile(strata, [0, 5, 10]), expected)
+
+
+def test_the_area_under_a_profile_is_the_mean() -> None:
+    # of values in [0, 100], as Agarwal et al. 2021 note of theirs
+    values = seeded(3).uniform(0, 100, size=(3, 7))
+    levels = np.linspace(0, 100, 20_001)
+    profile = performance_profile(values, levels)
+    assert trapezoid(profile, levels) == pytest.approx(values.mean(), abs=0.01)
+
+
 # --- properties
 
 NUMBERS = st.integers(-20, 20).map(float)  # few enough that there are ties
@@ -497,6 +524,8 @@ def test_only_finite_numbers_have_statistics(value: Any) -> None:
         assert refusal(function, [value], [[1]], seeded()) == f"x[0] {message}"
         assert refusal(function, [[1], [2]], [[1], value], seeded()) == f"y[1] {message}"
     assert refusal(probability_of_improvement, [[1]], [value]) == f"y[0] {message}"
+    assert refusal(performance_profile, [value], [0]) == f"strata[0] {message}"
+    assert refusal(performance_profile, [[1]], value) == f"thresholds {message}"
 
 
 def test_there_is_at_least_one_stratum() -> None:
