@@ -3,9 +3,10 @@
 The runs are those of `nchain reproduce --paper osband2013`.
 """
 
+import numpy as np
 import pytest
 
-from nchain_agents import PosteriorSampling, learn_many, score
+from nchain_agents import UCRL2, PosteriorSampling, learn_many, score
 from nchain_agents.papers import osband2013
 from nchain_agents.papers.osband2013 import EPISODE, RIVER, Experiment, Result
 from nchain_agents.presets import Preset, problem
@@ -48,6 +49,13 @@ def test_ucrl2_has_the_papers_regret() -> None:
         assert result.standard_error < 70
 
 
+def test_ucrl2_with_the_distances_of_its_paper_loses_almost_everything() -> None:
+    """What never gets a reward loses 1,699 with episodes, and 4,286 without resets."""
+    theory = Preset("ucrl2", UCRL2, {"variant": "jaksch2010"})
+    for result, everything in zip(measured(theory, 3), (1699, 4286), strict=True):
+        assert result.mean > 0.95 * everything
+
+
 @pytest.mark.parametrize(
     ("name", "largest"), [("mbie-eb", 50.0), ("rmax", 200.0), ("optimistic-q", 350.0)]
 )
@@ -60,3 +68,10 @@ def test_posterior_sampling_scores_99_on_the_chain_after_5000_steps(slip: float)
     agents = [PosteriorSampling(f"NChain-v0 slip={slip}", seed=seed) for seed in range(50)]
     learn_many(agents, 5000)
     assert sum(score(agent, agent.env) >= 99 for agent in agents) >= 48
+
+
+def test_the_default_prior_does_not_hope_for_a_reward_2000_times_as_large() -> None:
+    """RiverSwim-v0 has the rewards 5 and 10,000."""
+    agents = [PosteriorSampling("RiverSwim-v0", seed=seed) for seed in range(10)]
+    learn_many(agents, 20_000)
+    assert np.median([score(agent, agent.env) for agent in agents]) < 1
