@@ -1,16 +1,11 @@
-"""The page of the reproduction: its numbers as JSON, its text as Markdown and in the terminal."""
+"""The page of the reproduction: its numbers as JSON, its text as Markdown."""
 
 from __future__ import annotations
 
 import math
-import re
-from importlib.resources import files as package_files
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
-from rich.console import Console
-from rich.markdown import Markdown
 
 from nchain_agents.article import networks, published
 from nchain_agents.article.chance import binomial_interval, next_value_interval, same_source
@@ -18,7 +13,7 @@ from nchain_agents.article.facts import FIRST, LAST, facts
 from nchain_agents.article.networks import Training
 from nchain_agents.article.run import Reproduction
 from nchain_agents.article.tables import Tournament, exact_table
-from nchain_agents.report.table import Table
+from nchain_agents.report.markdown import markdown_page
 
 
 def as_data(result: Reproduction) -> dict[str, Any]:
@@ -89,12 +84,11 @@ def _runs(versions: dict[str, tuple[Training, ...]]) -> dict[str, Any]:
 
 def as_markdown(result: Reproduction, command: str) -> str:
     """Return the page as Markdown, with links to pictures beside it."""
-    template = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    text = package_files(__package__).joinpath("page.md.j2").read_text(encoding="utf-8")
-    page = template.from_string(text).render(
+    return markdown_page(
+        __package__,
+        "page.md.j2",
         command=command,
         backend=result.backend,
-        Table=Table,
         whole=result.scale.whole,
         published=published,
         FIRST=FIRST,
@@ -103,10 +97,3 @@ def as_markdown(result: Reproduction, command: str) -> str:
         SHORTEST=networks.SHORTEST,
         **facts(result),
     )
-    return re.sub(r"\n{3,}", "\n\n", page).strip() + "\n"
-
-
-def show(console: Console, markdown: str) -> None:
-    """Print the page without its pictures."""
-    text = "\n".join(line for line in markdown.splitlines() if not line.startswith("!["))
-    console.print(Markdown(text))

@@ -7,7 +7,7 @@ import queue
 import re
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -87,6 +87,29 @@ class Pool:
             dict(self.environment),
         )
         return cluster.map_unordered(calls, settings)
+
+    def results(
+        self, calls: Sequence[Callable[[], T]], advance: Callable[[int], None] = lambda done: None
+    ) -> list[T]:
+        """Make calls; return their results, in their order.
+
+        Args:
+            calls: See `map_unordered`.
+            advance: Called with 1 as each finishes.
+
+        Raises:
+            RuntimeError: A call has no result; the message is that of its `Failure`.
+            ModuleNotFoundError: As `map_unordered`.
+            TimeoutError: As `map_unordered`.
+        """
+        found: dict[int, T] = {}
+        with closing(self.map_unordered(calls)) as finished:
+            for i, result in finished:
+                if isinstance(result, Failure):
+                    raise RuntimeError(f"{result.reason}\n{result.traceback or ''}")
+                found[i] = result
+                advance(1)
+        return [found[i] for i in range(len(calls))]
 
     def _here(
         self, calls: Sequence[Callable[[], T]]

@@ -5,9 +5,9 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from nchain_agents import learn_many
+from nchain_agents import learn_many, score
 from nchain_agents.evaluation import ExactEvaluator, evaluator_of, scaled
-from nchain_agents.presets import Preset, problem, problem_names
+from nchain_agents.presets import Preset, presets_for, problem, problem_names
 from nchain_agents.study.environments import EnvChoice
 from nchain_agents.study.plan import Task
 from nchain_agents.study.run import Run, train
@@ -108,6 +108,53 @@ def test_no_change_of_one_action_improves_the_best_stationary_policy_of_the_larg
             changed = policy.copy()
             changed[state] = action
             assert scaled(exact, exact.policy_return(changed)) <= best + 1e-9
+
+
+RIVER, SEA = problem("riverswim"), problem("deepsea")
+EXPLORING = ("posterior-sampling", "ucrl2", "mbie-eb", "rmax", "optimistic-q")
+
+
+@pytest.mark.parametrize("name", EXPLORING)
+def test_the_presets_for_river_swim_find_the_large_reward(name: str) -> None:
+    agents = [RIVER.preset(name).make(gym.make("RiverSwim-v0"), seed) for seed in range(3)]
+    learn_many(agents, RIVER.steps)
+    # always to the right has 661,264, the best other policy 301,269
+    assert np.median([score(agent, agent.env) for agent in agents]) > 99
+
+
+def steps_to_treasure(name: str, seed: int) -> int:
+    """Return after how many steps the greedy policy first goes to the right in all ten rows."""
+    agent = SEA.preset(name).make(gym.make("DeepSea-v0"), seed)
+    path = np.arange(10) * 11
+    agent.learn(SEA.steps, lambda it: not it.predict(path, deterministic=True)[0].all())
+    return int(agent.num_timesteps)
+
+
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [
+        ("mbie-eb", 500),
+        ("rmax", 500),
+        ("optimistic-q", 2000),
+        pytest.param("posterior-sampling", 8000, marks=pytest.mark.slow),
+        pytest.param("ucrl2", 19_000, marks=pytest.mark.slow),
+    ],
+)
+def test_the_presets_for_deep_sea_find_the_treasure(name: str, most: int) -> None:
+    assert max(steps_to_treasure(name, seed) for seed in range(3)) < most
+
+
+def test_q_learning_finds_neither_the_reward_upstream_nor_the_treasure() -> None:
+    agents = [RIVER.preset("q-learning").make(gym.make("RiverSwim-v0"), seed) for seed in range(3)]
+    learn_many(agents, RIVER.steps)
+    assert max(score(agent, agent.env) for agent in agents) < 1
+    assert [steps_to_treasure("q-learning", seed) for seed in range(3)] == [SEA.steps] * 3
+
+
+def test_the_presets_for_river_swim_depend_on_its_variant() -> None:
+    assert presets_for("RiverSwim-v0", {})["rmax"].parameters["max_reward"] == 10_000
+    other = presets_for("RiverSwim-v0", {"variant": "osband2013"})
+    assert other["rmax"].parameters["max_reward"] == 1
 
 
 def test_an_unknown_name_is_refused_with_the_closest_known() -> None:
