@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from nchain_agents.callbacks import EveryNTimesteps, StopAfterEpisodes, StopAtConvergence
     from nchain_agents.checking import check_agent
     from nchain_agents.comparing import compare, compare_file
+    from nchain_agents.deep.bootstrapped_dqn import BootstrappedDQN
     from nchain_agents.deep.keras_dqn import KerasDQN
     from nchain_agents.evaluation import score
     from nchain_agents.tabular.double_q_learning import DoubleQLearning
@@ -31,6 +32,7 @@ __all__ = [
     "MBIEEB",
     "UCRL2",
     "Agent",
+    "BootstrappedDQN",
     "DoubleQLearning",
     "EveryNTimesteps",
     "ExpectedSarsa",

@@ -9,6 +9,7 @@ from nchain_agents.extras import needed_for
 
 MODULES = {
     "Agent": "nchain_agents.agent",
+    "BootstrappedDQN": "nchain_agents.deep.bootstrapped_dqn",
     "DoubleQLearning": "nchain_agents.tabular.double_q_learning",
     "EveryNTimesteps": "nchain_agents.callbacks",
     "ExpectedSarsa": "nchain_agents.tabular.expected_sarsa",

@@ -1,4 +1,4 @@
-"""KerasDQN's whole training loop as one compiled program, the environment included.
+"""The whole training loop as one compiled program, the environment included.
 
 The environment is an outcome table (`table_env.py`) or functions of JAX (`functional_env.py`).
 
@@ -20,6 +20,7 @@ from keras import ops
 
 from nchain_agents.agent import OnEpisode, Progress
 from nchain_agents.deep.backend import backend
+from nchain_agents.deep.ensemble import bootstrap_masks, next_members, numbers_per_step
 from nchain_agents.deep.hyperparameters import Hyperparameters
 from nchain_agents.deep.replay import LARGEST_REWARD, Batch, n_step_return
 from nchain_agents.deep.stepped import check_finite
@@ -40,6 +41,8 @@ class Numbers(NamedTuple):
     explore: Any  # (n,) compared with epsilon
     action: Any  # (n,) the action taken then
     index: Any  # (U, G, B) the transitions that each of U updates learns from
+    member: Any  # (n,) the member of an ensemble that acts from the next episode on
+    masks: Any  # (n, K) the members that learn from the transition
 
 
 class Plan(NamedTuple):
@@ -61,6 +64,7 @@ class Carry(NamedTuple):
     rows: Any  # (T, 1, W) the replay buffer
     position: Any  # of the environment
     elapsed: Any  # steps since the last reset
+    member: Any  # of an ensemble, that acts in this episode
     episodes: Any  # finished in all
     used: Any  # how many of the numbers for the environment
     updates: Any  # how many of the updates' rows of indices
@@ -80,7 +84,7 @@ class Program:
         self.env = _compilable(env)
         self._hyperparameters, self._learner = hyperparameters, learner
         batch = hyperparameters.updates(1) * hyperparameters.batch_size
-        per_step = 2 + batch / hyperparameters.train_freq
+        per_step = numbers_per_step(hyperparameters) + batch / hyperparameters.train_freq
         self.chunk = max(min(_STEPS, int(_NUMBERS / per_step)), 1)
         self._pace = Pace(100)
         self.compiled_run = cache(lambda stop: backend().jit(partial(self.run, stop=stop)))
@@ -142,7 +146,7 @@ class Program:
         It ends early after a step that gave what cannot be learned from.
         """
         hyperparameters, learner, env = self._hyperparameters, self._learner, self.env
-        arrays, limit = constants
+        (arrays, limit), members = constants, hyperparameters.ensemble_size
 
         def goes_on(carry: Carry) -> Any:
             more = (carry.step < plan.count) & ~carry.invalid
@@ -159,6 +163,7 @@ class Program:
                 hyperparameters.gamma,
                 hyperparameters.n_steps,
                 ops,
+                members,
             )
             learned, _, loss = learner.pure_learn(
                 carry.learner, batches, env.row(carry.position), at(plan.tau, carry.step)
@@ -171,6 +176,8 @@ class Program:
             if hyperparameters.exploration_decay != 1.0:
                 epsilon *= at(plan.decay, i) ** ops.cast(carry.episodes + 1, "float32")
             values = learner.pure_values(carry.learner, row)[0]
+            if members:
+                values = at(values, carry.member)
             greedy = first(values == ops.max(values))
             explores = at(numbers.explore, i) < epsilon
             a = ops.where(explores, at(numbers.action, i), greedy)
@@ -178,12 +185,16 @@ class Program:
             ended = after.terminated | (carry.elapsed + 1 >= limit)
             discount = ops.where(after.terminated, 0.0, hyperparameters.gamma)
             rest = [ops.cast(number, "float32") for number in (a, after.reward, discount, ended)]
-            transition = ops.concatenate([row[0], env.row(after.position)[0], ops.stack(rest)])
+            parts = [row[0], env.row(after.position)[0], ops.stack(rest)]
+            if members:
+                parts.insert(0, at(numbers.masks, i))
+            transition = ops.concatenate(parts)
             one = ops.cast(ended, "int32")
             carry = carry._replace(
                 rows=ops.slice_update(carry.rows, (at(plan.row, i), 0, 0), transition[None, None]),
                 position=env.restarted(arrays, numbers.env, carry.used + 1, after.position, ended),
                 elapsed=ops.where(ended, 0, carry.elapsed + 1),
+                member=ops.where(ended, at(numbers.member, i), carry.member),
                 episodes=carry.episodes + one,
                 used=carry.used + 1 + one,
                 ended=ended,
@@ -217,6 +228,7 @@ class Program:
             rows=state.replay.rows,
             position=position,
             elapsed=np.int32(elapsed),
+            member=np.int32(state.members[0]),
             episodes=np.int32(len(state.episode_returns)),
             used=np.int32(0),
             updates=np.int32(0),
@@ -251,27 +263,32 @@ class Program:
         chunk, due = len(plan.due), plan.due[:count]
         gradient_steps = self._hyperparameters.updates(1)
         batch = gradient_steps * self._hyperparameters.batch_size
-        self._offsets = np.concatenate([[0], np.cumsum(2 + batch * due)])
+        per_step = numbers_per_step(self._hyperparameters)
+        self._offsets = np.concatenate([[0], np.cumsum(per_step + batch * due)])
         flat = state.np_random.random(int(self._offsets[-1]))
         at = self._offsets[:-1]
+        uniform = flat[at + np.arange(per_step)[:, None]]
         (updates,) = np.nonzero(due)
         # each update learns from what is kept by then
         kept = np.minimum(replay.added[0] + updates + 1, len(replay.rows))
-        uniform = flat[at[updates, None] + 2 + np.arange(batch)]
+        of_updates = flat[at[updates, None] + per_step + np.arange(batch)]
         index = np.zeros((chunk // self._hyperparameters.train_freq + 1, batch), np.int32)
-        index[: len(updates)] = uniform * kept[:, None]
+        index[: len(updates)] = of_updates * kept[:, None]
         return Numbers(
             self.env.draw(count, chunk),
-            _padded(flat[at].astype(np.float32), chunk),
-            _padded((flat[at + 1] * num_actions).astype(np.int32), chunk),
+            _padded(uniform[0].astype(np.float32), chunk),
+            _padded((uniform[1] * num_actions).astype(np.int32), chunk),
             index.reshape(len(index), gradient_steps, self._hyperparameters.batch_size),
+            _padded(next_members(self._hyperparameters, uniform).astype(np.int32), chunk),
+            _padded(bootstrap_masks(self._hyperparameters, uniform), chunk),
         )
 
     def invalid(self, carry: Carry, plan: Plan) -> Batch | None:
         """Return the last transition where it cannot be learned from."""
         if not carry.invalid:
             return None
-        return Batch.of(np.asarray(carry.rows)[plan.row[int(carry.step) - 1]])
+        last = plan.row[int(carry.step) - 1]
+        return Batch.of(np.asarray(carry.rows)[last], self._hyperparameters.ensemble_size)
 
     def take_note(self, state: TrainingState, carry: Carry, plan: Plan) -> None:
         """Count the steps that were taken, and set the generators accordingly."""
@@ -308,6 +325,7 @@ class Program:
         self._learner.state = carry.learner
         self._learner.last_loss = carry.loss
         state.replay.rows = np.array(carry.rows)
+        state.members = np.array([carry.member], dtype=np.int64)
         state.observation = self.env.finish(carry.position, int(carry.elapsed))
         self._learner.release()
 
@@ -337,6 +355,6 @@ def _added(total: float, rewards: FloatArray) -> float:
 
 
 def _padded(values: npt.NDArray[Any], length: int) -> npt.NDArray[Any]:
-    padded = np.zeros(length, values.dtype)
+    padded = np.zeros((length, *values.shape[1:]), values.dtype)
     padded[: len(values)] = values
     return padded

@@ -1,4 +1,4 @@
-"""The hyperparameters of KerasDQN: name, default, range and meaning of each, stated once.
+"""The hyperparameters of the learners: name, default, range and meaning of each, stated once.
 
 The constructor's arguments, their documentation and the contents of a file derive from the fields.
 """
@@ -52,6 +52,12 @@ def _choice(*allowed: Any) -> Check:
 def _hyperparameter(default: Any, doc: str, check: Check) -> Any:
     """Declare a field: its default, its meaning, and the check that returns its value."""
     return field(default=default, metadata={"doc": doc, "check": check})
+
+
+def _with_default(name: str, default: Any) -> Any:
+    """Declare a field of KerasDQN again, with another default."""
+    (declared,) = (each for each in fields(Hyperparameters) if each.name == name)
+    return field(default=default, metadata=declared.metadata)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,9 +131,19 @@ class Hyperparameters:
     )
 
     def __post_init__(self) -> None:
-        for each in fields(Hyperparameters):
+        for each in fields(self):
             value = each.metadata["check"](each.name, getattr(self, each.name))
             object.__setattr__(self, each.name, value)
+
+    @property
+    def ensemble_size(self) -> int:
+        """The number of members of an ensemble; 0: the network is none, and has no such axis."""
+        return 0
+
+    @property
+    def mask_probability(self) -> float:
+        """The probability with which a member learns from a transition."""
+        return 1.0
 
     @property
     def schedule(self) -> EpsilonSchedule:
@@ -162,13 +178,16 @@ class Hyperparameters:
 
         An observation has `width` numbers, and the network takes `inputs` numbers for it.
         """
-        number, row = 4, 4 * (2 * width + 4)
+        members = max(self.ensemble_size, 1)
+        number, row = 4, 4 * (2 * width + 4 + self.ensemble_size)
         widths = [inputs, *self.net_arch, actions]
         weights = sum((a + 1) * b for a, b in pairwise(widths))
         # two networks, the two moments of Adam and the gradient
         fits("net_arch", widths, 5 * number * weights)
+        # and two priors
+        fits("ensemble_size", self.ensemble_size, 7 * number * weights * self.ensemble_size)
         fits("buffer_size", self.buffer_size, row * self.buffer_size)
-        sample = row + number * sum(widths)
+        sample = row + number * members * sum(widths)
         fits("batch_size", self.batch_size, sample * self.batch_size)
         fits("n_steps", self.n_steps, row * self.batch_size * self.n_steps)
         of_updates = "gradient_steps" if self.gradient_steps > 0 else "train_freq"
@@ -176,23 +195,54 @@ class Hyperparameters:
         fits(of_updates, getattr(self, of_updates), updates)
 
 
-NAMES = tuple(each.name for each in fields(Hyperparameters))
+@dataclass(frozen=True, kw_only=True)
+class BootstrappedHyperparameters(Hyperparameters):
+    """The hyperparameters of `BootstrappedDQN`, checked; they are documented there.
+
+    Raises:
+        ValueError: One is outside its range.
+    """
+
+    # The members explore by being different; random actions would break off their plans.
+    learning_starts: int = _with_default("learning_starts", 0)
+    exploration_initial_eps: float = _with_default("exploration_initial_eps", 0.0)
+    exploration_final_eps: float = _with_default("exploration_final_eps", 0.0)
+    ensemble_size: int = _hyperparameter(20, "The number of members, K in the papers.", count)
+    prior_scale: float = _hyperparameter(
+        3.0,
+        "The factor of the priors, in [0, inf): how far the members' values lie apart before there "
+        "is evidence. It should be of the size of the returns.",
+        partial(real, low=0),
+    )
+    mask_probability: float = _hyperparameter(
+        1.0,
+        "The probability, in (0, 1], with which a member learns from a transition, drawn once for "
+        "each of both. 1: all learn from all, and differ by their weights and priors alone.",
+        partial(_share, open_low=True),
+    )
 
 
-def with_hyperparameters(constructor: Callable[..., None]) -> inspect.Signature:
+def names_of(kind: type[Hyperparameters]) -> tuple[str, ...]:
+    """Return the names of all hyperparameters."""
+    return tuple(each.name for each in fields(kind))
+
+
+def with_hyperparameters(
+    constructor: Callable[..., None], kind: type[Hyperparameters]
+) -> inspect.Signature:
     """Return a constructor's signature with the hyperparameters in place of `**hyperparameters`."""
     given = dict(inspect.signature(constructor).parameters)
     self, env = given.pop("self"), given.pop("env")
     del given["hyperparameters"]
-    ours = inspect.signature(Hyperparameters).parameters.values()
+    ours = inspect.signature(kind).parameters.values()
     return inspect.Signature([self, env, *ours, *given.values()])
 
 
-def documented(text: str | None) -> str:
+def documented(text: str | None, kind: type[Hyperparameters]) -> str:
     """Return a docstring with the hyperparameters in place of the line `**hyperparameters`."""
     lines = [
         line
-        for each in fields(Hyperparameters)
+        for each in fields(kind)
         for line in wrap(f"{each.name}: {each.metadata['doc']}", 94, subsequent_indent="    ")
     ]
     return inspect.cleandoc(text or "").replace("**hyperparameters", "\n    ".join(lines))

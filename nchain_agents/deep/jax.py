@@ -120,7 +120,9 @@ class Learner(BaseLearner):
         return state, self.pure_values(state, seen), loss
 
     def _update(self, state: State, rows: Any) -> tuple[State, Any]:
-        hyperparameters, batch = self.hyperparameters, Batch.of(rows)
+        hyperparameters = self.hyperparameters
+        members = hyperparameters.ensemble_size
+        batch = Batch.of(rows, members)
         next_rows = batch.next_observations
         next_values = self._call(
             state.target_trainable, state.target_fixed, next_rows, training=False
@@ -131,11 +133,12 @@ class Learner(BaseLearner):
         def loss_of(trainable: list[Any]) -> tuple[Any, list[Any]]:
             present, fixed = self._call(trainable, state.fixed, batch.observations, training=True)
             errors = target - chosen(present, batch.actions)
-            return mean_loss(hyperparameters.loss, errors), fixed
+            return mean_loss(hyperparameters.loss, errors, batch.masks), fixed
 
         (loss, fixed), gradients = jax.value_and_grad(loss_of, has_aux=True)(state.trainable)
+        gradients = clipped(gradients, hyperparameters.max_grad_norm, members)
         trainable, moments = self.optimizer.stateless_apply(
-            state.optimizer, clipped(gradients, hyperparameters.max_grad_norm), state.trainable
+            state.optimizer, gradients, state.trainable
         )
         return state._replace(trainable=trainable, fixed=fixed, optimizer=moments), loss
 
@@ -153,7 +156,7 @@ class Learner(BaseLearner):
         self._packed = None
 
     def values(self, rows: Float32Array) -> Float32Array:
-        """Return the action values, (N, A), of observations, (N, D)."""
+        """Return the action values, (N, A) or (N, K, A), of observations, (N, D)."""
         self._packed = self._packed or self._pack(self.state)
         return np.asarray(self._values(self._packed, rows))
 

@@ -18,9 +18,9 @@ from nchain_agents.agent import Agent, OnEpisode, Progress
 from nchain_agents.deep.backend import backend
 from nchain_agents.deep.env_adapter import SingleEnv, adapted
 from nchain_agents.deep.hyperparameters import (
-    NAMES,
     Hyperparameters,
     documented,
+    names_of,
     with_hyperparameters,
 )
 from nchain_agents.deep.replay import Replay
@@ -28,7 +28,7 @@ from nchain_agents.deep.stepped import epsilon_greedy, learn_stepped
 from nchain_agents.deep.training_state import TrainingState
 from nchain_agents.env_argument import Env, EnvLike
 from nchain_agents.storage import Saved
-from nchain_env.mdp import FloatArray
+from nchain_env.mdp import FloatArray, IntArray
 
 if TYPE_CHECKING:  # the hyperparameters are attributes, which are added at the end of the file
     _Attributes = Hyperparameters
@@ -67,7 +67,7 @@ class KerasDQN(Agent, _Attributes):
         ValueError: A space is not supported, or a parameter is outside its range.
     """
 
-    parameters: ClassVar[tuple[str, ...]] = NAMES
+    hyperparameters_type: ClassVar[type[Hyperparameters]] = Hyperparameters
     # all that training changes, some attributes of every agent included
     training_state: TrainingState
     np_random = _in_training_state("np_random")
@@ -87,11 +87,11 @@ class KerasDQN(Agent, _Attributes):
     ) -> None:
         backend()
         for name in hyperparameters:
-            if name not in NAMES:
-                close = get_close_matches(name, NAMES, n=1)
+            if name not in self.parameters:
+                close = get_close_matches(name, self.parameters, n=1)
                 hint = f"; did you mean {close[0]}?" if close else ""
-                raise TypeError(f"KerasDQN has no parameter {name!r}{hint}")
-        self._hyperparameters = given = Hyperparameters(**hyperparameters)
+                raise TypeError(f"{type(self).__name__} has no parameter {name!r}{hint}")
+        self._hyperparameters = given = self.hyperparameters_type(**hyperparameters)
         self._program: Any = None
         self.training_state = state = TrainingState()
         super().__init__(env, gamma=given.gamma, seed=seed)  # type: ignore[arg-type]
@@ -100,9 +100,15 @@ class KerasDQN(Agent, _Attributes):
         given.check_fits(encoding.width, encoding.inputs, adapter.num_actions, num_envs)
         state.epsilon = given.exploration_initial_eps
         state.replay = Replay(
-            given.buffer_size, encoding.width, num_envs, given.gamma, given.n_steps
+            given.buffer_size,
+            encoding.width,
+            num_envs,
+            given.gamma,
+            given.n_steps,
+            given.ensemble_size,
         )
         state.returns = np.zeros(num_envs)
+        state.members = np.zeros(num_envs, dtype=np.int64)
         self._saves_replay = True
 
         from nchain_agents.deep.networks import model_and_optimizer
@@ -196,7 +202,15 @@ class KerasDQN(Agent, _Attributes):
             self._adapter.restart()
             self.training_state.returns[:] = 0.0
             self.training_state.replay.cut()
+            self.training_state.members = self._first_members()
             super()._begin()
+
+    def _first_members(self) -> IntArray:
+        """Return the members of an ensemble that act in the first episodes."""
+        members, num_envs = self.hyperparameters.ensemble_size, self._adapter.num_envs
+        if members < 2:
+            return np.zeros(num_envs, dtype=np.int64)
+        return self.np_random.integers(members, size=num_envs)
 
     def _train(self, until: int, on_episode: OnEpisode, progress: Progress) -> None:
         state, hyperparameters = self.training_state, self.hyperparameters
@@ -275,7 +289,7 @@ class KerasDQN(Agent, _Attributes):
         backend()
         from nchain_agents.deep.storage import saved_models
 
-        models = saved_models(saved, env, parameters["net_arch"])
+        models = saved_models(saved, env, parameters)
         try:
             return cls(env, **parameters, **models)
         except Exception as error:  # whatever a model or an optimizer sets off that was read
@@ -360,7 +374,14 @@ def _hyperparameter(name: str) -> property:
     return property(lambda agent: getattr(agent.hyperparameters, name), assign)
 
 
-for _name in NAMES:
-    setattr(KerasDQN, _name, _hyperparameter(_name))
-vars(KerasDQN.__init__)["__signature__"] = with_hyperparameters(KerasDQN.__init__)
-KerasDQN.__doc__ = documented(KerasDQN.__doc__)
+def declare(agent: type[KerasDQN]) -> None:
+    """Make the hyperparameters of a class its attributes, arguments and documentation."""
+    kind = agent.hyperparameters_type
+    agent.parameters = names_of(kind)
+    for name in agent.parameters:
+        setattr(agent, name, _hyperparameter(name))
+    vars(agent.__init__)["__signature__"] = with_hyperparameters(agent.__init__, kind)
+    agent.__doc__ = documented(agent.__doc__, kind)
+
+
+declare(KerasDQN)

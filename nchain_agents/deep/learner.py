@@ -42,7 +42,7 @@ class BaseLearner(ABC):
 
     @abstractmethod
     def values(self, rows: Float32Array) -> Float32Array:
-        """Return the action values, (N, A), of observations, (N, D)."""
+        """Return the action values, (N, A) or (N, K, A), of observations, (N, D)."""
 
     @abstractmethod
     def learn(self, batches: Float32Array, rows: Float32Array, tau: float) -> Float32Array:
@@ -54,7 +54,8 @@ class BaseLearner(ABC):
             tau: The share of the network that goes into the target network before; 0: none.
 
         Returns:
-            (N, A) the values of the observations, by the network that has learned.
+            (N, A), or (N, K, A) of K members: the values of the observations, by the network that
+            has learned.
         """
 
     @property

@@ -1,4 +1,4 @@
-"""The Keras models of KerasDQN: made, checked and copied."""
+"""The Keras models of the learners: made, checked and copied."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nchain_agents.deep.adam import Adam
-from nchain_agents.deep.hyperparameters import Hyperparameters
+from nchain_agents.deep.hyperparameters import BootstrappedHyperparameters, Hyperparameters
 
 
 def model_and_optimizer(
@@ -31,7 +31,10 @@ def model_and_optimizer(
             raise ValueError(
                 f"activation must be a name that Keras knows, got {activation!r}"
             ) from None
-        model = multilayer_perceptron(inputs, net_arch, activation, actions, seed)
+        if isinstance(hyperparameters, BootstrappedHyperparameters):
+            model = ensemble(hyperparameters, inputs, actions, seed)
+        else:
+            model = multilayer_perceptron(inputs, net_arch, activation, actions, seed)
     else:
         model = checked_model(model, inputs, actions)
     if optimizer is None:
@@ -67,6 +70,45 @@ def multilayer_perceptron(
         )
         inputs = units
     return model
+
+
+def ensemble(
+    hyperparameters: BootstrappedHyperparameters, inputs: int, actions: int, seed: int
+) -> Any:
+    """Return K members as one network with values (K, A): f + prior_scale p each.
+
+    f and p are perceptrons with different initial weights, as `multilayer_perceptron` draws them;
+    p, the prior, is not trainable. The members have all arrays in common, with a first axis K.
+
+    Source: Osband, Aslanides & Cassirer 2018, Randomized Prior Functions for Deep Reinforcement
+        Learning, algorithm 1.
+    """
+    members, widths = hyperparameters.ensemble_size, [*hyperparameters.net_arch, actions]
+    seeds = iter(np.random.SeedSequence(seed).generate_state(4 * len(widths)).tolist())
+    observations = keras.Input((inputs,))
+
+    def perceptrons(trainable: bool) -> Any:
+        outputs, width = observations, inputs
+        for layer, units in enumerate(widths):
+            bound = 1 / math.sqrt(width)
+            weights, bias = (
+                keras.initializers.RandomUniform(-bound, bound, seed=next(seeds)) for _ in range(2)
+            )
+            outputs = keras.layers.EinsumDense(
+                "bi,kio->bko" if layer == 0 else "bki,kio->bko",
+                (members, units),
+                bias_axes="ko",
+                activation=hyperparameters.activation if layer < len(widths) - 1 else "linear",
+                kernel_initializer=weights,
+                bias_initializer=bias,
+                trainable=trainable,
+            )(outputs)
+            width = units
+        return outputs
+
+    trained = perceptrons(trainable=True)
+    prior = keras.layers.Rescaling(hyperparameters.prior_scale)(perceptrons(trainable=False))
+    return keras.Model(observations, keras.layers.Add()([trained, prior]))
 
 
 def checked_model(model: Any, inputs: int, actions: int) -> Any:

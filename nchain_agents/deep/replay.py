@@ -26,13 +26,20 @@ class Batch(NamedTuple):
     rewards: Any
     discounts: Any  # of the next value: gamma^steps, or 0 after a terminal step
     ended: Any  # whether the episode ended, by its rules or cut off
+    # which members learn from it, 1 or 0, (B, K); then the other numbers are (B, 1)
+    masks: Any = 1.0
 
     @classmethod
-    def of(cls, rows: Any) -> Batch:
-        """Take rows, (B, 2 D + 4), apart; any backend's."""
-        width = (rows.shape[-1] - 4) // 2
-        last = (rows[..., 2 * width + column] for column in range(4))
-        return cls(rows[..., :width], rows[..., width : 2 * width], *last)
+    def of(cls, rows: Any, members: int = 0) -> Batch:
+        """Take rows, (B, K + 2 D + 4) with the masks of K members, apart; any backend's."""
+        width = (rows.shape[-1] - members - 4) // 2
+        middle, end = members + width, members + 2 * width
+        observations, next_observations = rows[..., members:middle], rows[..., middle:end]
+        if not members:
+            last = (rows[..., end + column] for column in range(4))
+            return cls(observations, next_observations, *last)
+        last = (rows[..., end + column, None] for column in range(4))
+        return cls(observations, next_observations, *last, masks=rows[..., :members])
 
 
 class Replay:
@@ -44,15 +51,22 @@ class Replay:
         num_envs: N.
         gamma: The discount factor.
         n_steps: How many steps a sampled transition spans, unless its episode ends before.
+        members: K, the members of an ensemble, for each of which a mask is kept; 0: none.
     """
 
     def __init__(
-        self, capacity: int, width: int, num_envs: int = 1, gamma: float = 0.99, n_steps: int = 1
+        self,
+        capacity: int,
+        width: int,
+        num_envs: int = 1,
+        gamma: float = 0.99,
+        n_steps: int = 1,
+        members: int = 0,
     ) -> None:
-        self.gamma, self.n_steps = gamma, n_steps
+        self.gamma, self.n_steps, self.members = gamma, n_steps, members
         # rows[i, e] is a transition of environment e
         self.rows: Float32Array = np.zeros(
-            (max(capacity // num_envs, 1), num_envs, 2 * width + 4), dtype=np.float32
+            (max(capacity // num_envs, 1), num_envs, members + 2 * width + 4), dtype=np.float32
         )
         # how many transitions each environment has added
         self.added = np.zeros(num_envs, dtype=np.int64)
@@ -69,13 +83,16 @@ class Replay:
         terminated: npt.NDArray[np.bool_],
         ended: npt.NDArray[np.bool_],
         valid: npt.NDArray[np.bool_] | None = None,
+        masks: npt.NDArray[Any] | None = None,
     ) -> None:
         """Keep one transition of each environment (of those in `valid`), over its oldest."""
-        width = observations.shape[1]
+        begin, middle = self.members, self.members + observations.shape[1]
         # in place where all environments are at the same row
         in_place = self.rows[self.added[0] % len(self.rows)]
         new = in_place if valid is None else np.empty_like(in_place)
-        new[:, :width], new[:, width : 2 * width] = observations, next_observations
+        if masks is not None:
+            new[:, :begin] = masks
+        new[:, begin:middle], new[:, middle:-4] = observations, next_observations
         new[:, -4], new[:, -3] = actions, rewards
         new[:, -2], new[:, -1] = np.where(terminated, 0.0, self.gamma), ended
         if valid is None:
@@ -104,12 +121,21 @@ class Replay:
             sampled = self.rows[index, envs]
         else:
             newest = (self.added - 1) % len(self.rows)
-            sampled = n_step_return(self.rows, index, envs, newest, self.gamma, self.n_steps)
+            sampled = n_step_return(
+                self.rows, index, envs, newest, self.gamma, self.n_steps, np, self.members
+            )
         return sampled
 
 
 def n_step_return(
-    rows: Any, index: Any, envs: Any, newest: Any, gamma: float, n_steps: int, xp: Any = np
+    rows: Any,
+    index: Any,
+    envs: Any,
+    newest: Any,
+    gamma: float,
+    n_steps: int,
+    xp: Any = np,
+    members: int = 0,
 ) -> Any:
     """Return transitions that span up to `n_steps`, cut at the end of an episode and at the newest.
 
@@ -121,6 +147,7 @@ def n_step_return(
         gamma: The discount factor.
         n_steps: The largest number of steps.
         xp: The module of the arrays, `numpy` or `keras.ops`.
+        members: How many masks a row begins with; those of the first transition count.
 
     Source: Sutton & Barto 2018, section 7.1; cut where stable-baselines3 cuts.
     """
@@ -136,11 +163,11 @@ def n_step_return(
     last = xp.argmax(xp.where(ends | (steps == n_steps - 1), 1, 0), axis=-1)
     final = xp.take(flat, (index + last) % length * num_envs + envs, axis=0)
     returns = xp.sum(xp.where(steps <= last[..., None], run[..., -3] * power, 0.0), axis=-1)
-    first, width = run[..., 0, :], (columns - 4) // 2
+    first, middle = run[..., 0, :], (columns - 4 + members) // 2
     return xp.concatenate(
         [
-            first[..., :width],
-            final[..., width : 2 * width],
+            first[..., :middle],
+            final[..., middle:-4],
             first[..., -4:-3],
             returns[..., None],
             (final[..., -2] * xp.take(power, last))[..., None],

@@ -1,4 +1,4 @@
-"""KerasDQN's training loop, a step at a time: for any environment, on any backend."""
+"""The training loop, a step at a time: for any environment, on any backend."""
 
 from __future__ import annotations
 
@@ -9,6 +9,12 @@ import numpy.typing as npt
 
 from nchain_agents.agent import OnEpisode, Progress
 from nchain_agents.deep.encoding import Float32Array
+from nchain_agents.deep.ensemble import (
+    bootstrap_masks,
+    next_members,
+    numbers_per_step,
+    of_members,
+)
 from nchain_agents.deep.env_adapter import EnvAdapter, Step
 from nchain_agents.deep.hyperparameters import Hyperparameters
 from nchain_agents.deep.replay import LARGEST_REWARD
@@ -30,7 +36,7 @@ def learn_stepped(
 
     `progress` is called after each episode.
     """
-    schedule = hyperparameters.schedule
+    schedule, numbers = hyperparameters.schedule, numbers_per_step(hyperparameters)
     rows = env.encoding.rows(state.observation, env.num_envs)
     check_finite(state, rows, "observation")
     # the action values of `rows`, where they came with the last update
@@ -38,10 +44,10 @@ def learn_stepped(
     while state.num_timesteps < until:
         epsilon, decay = schedule.parts(state.num_timesteps, state.end)
         state.epsilon = float(epsilon) * decay_factor(float(decay), len(state.episode_returns))
-        uniform = state.np_random.random((2, env.num_envs))
+        uniform = state.np_random.random((numbers, env.num_envs))
         if values is None and (uniform[0] >= state.epsilon).any():
             values = state.learner.values(rows)
-        greedy = 0 if values is None else values.argmax(axis=1)
+        greedy = 0 if values is None else of_members(values, state.members).argmax(axis=1)
         actions = epsilon_greedy(uniform, state.epsilon, greedy, env.num_actions)
         step = env.step(actions)
         _count(state, step)
@@ -53,9 +59,12 @@ def learn_stepped(
             step.terminated,
             step.ended,
             step.valid,
+            bootstrap_masks(hyperparameters, uniform),
         )
         rows, any_ended = step.next_observations, step.ended.any()
         if any_ended:
+            new = next_members(hyperparameters, uniform)
+            state.members = np.where(step.ended, new, state.members)
             rows = env.encoding.rows(step.observations, env.num_envs)
             check_finite(state, rows, "observation")
         values = _learn(state, hyperparameters, rows)

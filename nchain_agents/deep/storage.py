@@ -1,4 +1,4 @@
-"""How the training state of a KerasDQN is saved.
+"""How the training state of a network is saved.
 
 A network that `net_arch` describes is saved as its weights alone, and Adam as its moments. A user's
 own model or optimizer is described by Keras, and built anew from that description.
@@ -60,6 +60,8 @@ def arrays_of_training(state: TrainingState, replay_buffer: bool) -> Arrays:
         "loss": np.array(state.learner.loss),
         "returns": state.returns,
     }
+    if replay.members:
+        arrays["members"] = state.members
     for name, variables in variables_of(state).items():
         for i, array in enumerate(arrays_of(variables)):
             plain = array.dtype.kind in "biuf"  # bfloat16, say, is nothing that NumPy knows
@@ -70,20 +72,31 @@ def arrays_of_training(state: TrainingState, replay_buffer: bool) -> Arrays:
     return arrays
 
 
-def saved_models(saved: Saved, env: Any, net_arch: Any) -> dict[str, Any]:
-    """Return the model and the optimizer to make an agent with, None where ours will do."""
+def saved_models(saved: Saved, env: Any, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return the model and the optimizer to make an agent with, where ours will not do."""
     network = saved.field("network", dict, type(None))
     optimizer = saved.field("optimizer", dict, type(None))
     adapter = adapted(env)
     inputs, actions = adapter.encoding.inputs, adapter.num_actions
     shapes, model = saved.shapes("network"), None
     if network is None:
-        widths = [integer("net_arch", width, 1) for width in typed("net_arch", net_arch, list)]
-        layers = pairwise([inputs, *widths, actions])
-        _fit(shapes, [shape for here, there in layers for shape in ((here, there), (there,))])
+        _fit(shapes, _shapes(parameters, inputs, actions))
     else:
         model = _described_model(saved, network, inputs, shapes)
-    return {"model": model, "optimizer": _optimizer(optimizer)}
+    found = {"model": model, "optimizer": _optimizer(optimizer)}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _shapes(parameters: dict[str, Any], inputs: int, actions: int) -> list[tuple[int, ...]]:
+    """Return the shapes of the arrays of a network that the parameters describe."""
+    net_arch = typed("net_arch", parameters["net_arch"], list)
+    widths = [integer("net_arch", width, 1) for width in net_arch]
+    layers = list(pairwise([inputs, *widths, actions]))
+    if "ensemble_size" not in parameters:
+        return [shape for here, there in layers for shape in ((here, there), (there,))]
+    k = integer("ensemble_size", parameters["ensemble_size"], 1)
+    # each layer of the priors, and then that of the networks that learn
+    return [shape for here, there in layers for shape in ((k, here, there), (k, there)) * 2]
 
 
 def restore(state: TrainingState, saved: Saved, num_actions: int) -> None:
@@ -93,6 +106,10 @@ def restore(state: TrainingState, saved: Saved, num_actions: int) -> None:
     returns = saved.array("returns", np.float64, (None,))
     if len(returns) == len(state.returns):
         state.returns[:] = returns
+    if state.replay.members:
+        members = saved.array("members", np.int64, (None,), 0, state.replay.members - 1)
+        if len(members) == len(state.members):
+            state.members[:] = members
     if "replay" in saved:
         _restore_replay(state, saved, num_actions)
     loss = float(saved.array("loss", np.float64, ()))
@@ -124,11 +141,13 @@ def _restore_replay(state: TrainingState, saved: Saved, num_actions: int) -> Non
         )
     if not np.isfinite(rows).all():
         raise ValueError("replay must hold finite numbers, got others")
-    actions, discounts, ended = rows[..., -4], rows[..., -2], rows[..., -1]
+    masks, actions = rows[..., : replay.members], rows[..., -4]
+    discounts, ended = rows[..., -2], rows[..., -1]
     if not (
         np.isin(actions, np.arange(num_actions)).all()
         and ((discounts >= 0) & (discounts <= 1)).all()
         and np.isin(ended, (0, 1)).all()
+        and np.isin(masks, (0, 1)).all()
     ):
         raise ValueError("replay must hold actions, discounts and ends of episodes, got others")
     replay.rows[: len(rows)] = rows

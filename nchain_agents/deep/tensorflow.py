@@ -61,7 +61,9 @@ class Learner(BaseLearner):
         return self._values(seen), loss
 
     def _update(self, rows: Any) -> Any:
-        hyperparameters, batch = self.hyperparameters, Batch.of(rows)
+        hyperparameters = self.hyperparameters
+        members = hyperparameters.ensemble_size
+        batch = Batch.of(rows, members)
         next_inputs = self.encode(batch.next_observations)
         next_values = self.target_network(next_inputs, training=False)
         chooser = self.network(next_inputs, training=False) if hyperparameters.double_q else None
@@ -69,8 +71,10 @@ class Learner(BaseLearner):
         variables = self.network.trainable_variables
         with tf.GradientTape() as tape:
             present = self.network(self.encode(batch.observations), training=True)
-            loss = mean_loss(hyperparameters.loss, target - chosen(present, batch.actions))
-        gradients = clipped(tape.gradient(loss, variables), hyperparameters.max_grad_norm)
+            errors = target - chosen(present, batch.actions)
+            loss = mean_loss(hyperparameters.loss, errors, batch.masks)
+        gradients = tape.gradient(loss, variables)
+        gradients = clipped(gradients, hyperparameters.max_grad_norm, members)
         self.optimizer.apply(gradients)
         return loss
 
@@ -100,7 +104,7 @@ class Learner(BaseLearner):
             variable.assign(value)
 
     def values(self, rows: Float32Array) -> Float32Array:
-        """Return the action values, (N, A), of observations, (N, D)."""
+        """Return the action values, (N, A) or (N, K, A), of observations, (N, D)."""
         result: Float32Array = self._compiled_values(tf.constant(rows)).numpy()
         return result
 

@@ -1,4 +1,4 @@
-"""All that the training of a KerasDQN changes, as one value."""
+"""All that the training of a network changes, as one value."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nchain_agents.deep.replay import Replay
-from nchain_env.mdp import FloatArray
+from nchain_env.mdp import FloatArray, IntArray
 
 
 @dataclass
@@ -28,6 +28,8 @@ class TrainingState:
     returns: FloatArray = field(init=False)
     # the return of every finished episode
     episode_returns: array[float] = field(default_factory=lambda: array("d"))
+    # (N,) by which member of an ensemble the actions of the present episodes are chosen
+    members: IntArray = field(init=False)
     # the last observations; None where the next step begins new episodes
     observation: Any = None
     # of the last step
