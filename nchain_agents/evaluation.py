@@ -68,7 +68,7 @@ class ExactEvaluator:
     def random(self) -> float:
         """The expected return of one episode of uniformly random actions."""
         states, actions = self.mdp.num_states, self.mdp.num_actions
-        return policy_return(self.mdp, np.full((states, actions), 1 / actions), self.horizon)
+        return self.policy_return(np.full((states, actions), 1 / actions))
 
     @cached_property
     def optimal_gain(self) -> float:

@@ -7,6 +7,7 @@ from pathlib import Path
 from nchain_agents.files import write_text
 from nchain_agents.report import tables
 from nchain_agents.report.overview import overviews
+from nchain_agents.report.pictures import SHOWN_SEEDS
 from nchain_agents.report.sections import Section
 from nchain_agents.report.templates import rendered
 from nchain_agents.study.best import LEVEL
@@ -39,6 +40,7 @@ def write_page(path: Path, comparison: Comparison) -> None:
         study_text=text_of(study),
         only_in_program=only_in_program(study),
         level=LEVEL,
+        shown_seeds=SHOWN_SEEDS,
     )
     write_text(path, page)
 

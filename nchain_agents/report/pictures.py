@@ -37,6 +37,9 @@ COLOURS = (
 )
 INK = "#222222"  # text
 MUTED = "#5a5a5b"  # axes, ticks and reference lines
+# With more seeds, the picture of values shows quantiles over the seeds.
+SHOWN_SEEDS = 50
+_QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _MARKERS = "os^Dv<>"
 _DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (6, 1.5, 1.5, 1.5)))
 
@@ -131,6 +134,7 @@ def values(results: Results, optimal: FloatArray, actions: Sequence[str]) -> Pic
     """
     learned = np.array([run.q for run in results.runs])  # (seeds, S, A)
     seeds, num_states, num_actions = learned.shape
+    shown = learned if seeds <= SHOWN_SEEDS else np.quantile(learned, _QUANTILES, axis=0)
     states = np.arange(num_states)
     descriptions = [f"Q* of state 0 to {num_states - 1}, then the agent's Q, median of the seeds."]
     with style.context(STYLE):
@@ -152,8 +156,8 @@ def values(results: Results, optimal: FloatArray, actions: Sequence[str]) -> Pic
                 alpha=0.7,
             )
             axes.plot(
-                np.tile(position, (seeds, 1)).ravel(),
-                learned[:, :, a].ravel(),
+                np.tile(position, (len(shown), 1)).ravel(),
+                shown[:, :, a].ravel(),
                 _MARKERS[a % len(_MARKERS)],
                 color=COLOURS[a],
                 markersize=3.6,

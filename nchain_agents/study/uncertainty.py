@@ -13,14 +13,17 @@ from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import bootstrap, rankdata, trim_mean
+from scipy.stats import rankdata
 
 from nchain_env.checks import integer, real
 
 RESAMPLES = 9_999  # or permutations
+# The largest number of resamples that are drawn at a time, and of their values.
+_BATCH, _VALUES = 1_000, 20_000
 
 _Array = NDArray[np.float64]
 Strata = Sequence[ArrayLike] | NDArray[Any]  # also one array, (strata, seeds)
+_Drawn = NDArray[np.int64]  # (R, n) the seeds of each resample
 
 
 @overload
@@ -43,7 +46,11 @@ def interquartile_mean(values: ArrayLike, axis: int | None = None) -> float | _A
     Source: Agarwal et al. (2021), Deep Reinforcement Learning at the Edge of the Statistical
     Precipice, section 4.3.
     """
-    mean = trim_mean(_numbers("values", values), 0.25, axis=axis)
+    array = _numbers("values", values)
+    array = array.ravel() if axis is None else np.moveaxis(array, axis, -1)
+    number = array.shape[-1]
+    cut = number // 4
+    mean = np.sort(array, axis=-1)[..., cut : number - cut].mean(axis=-1)
     return float(mean) if axis is None else np.asarray(mean)
 
 
@@ -76,11 +83,13 @@ def interval(
     Source: Agarwal et al. (2021), section 4.1; Efron and Tibshirani (1993), An Introduction to the
     Bootstrap, chapter 13.
     """
+    samples = _strata("strata", strata)
 
-    def pooled(*resampled: _Array, axis: int) -> Any:
-        return statistic(np.concatenate(resampled, axis=axis), axis=axis)
+    def pooled(drawn: list[_Drawn]) -> Any:
+        chosen = [sample[seeds] for sample, seeds in zip(samples, drawn, strict=True)]
+        return statistic(np.concatenate(chosen, axis=1), axis=1)
 
-    return _percentiles(_strata("strata", strata), pooled, rng, confidence)
+    return _percentiles(samples, pooled, rng, confidence)
 
 
 def probability_of_improvement(x: Strata, y: Strata) -> float:
@@ -116,19 +125,18 @@ def improvement_interval(
     stratum of `x` or `y` has one seed.
     """
     pairs = _pairs(x, y)
-    wins = [_wins(a, b) for a, b in pairs]
 
-    def improvement(*drawn: NDArray[np.int64], axis: int) -> Any:
-        # U is bilinear in how often each seed was drawn: (R, n) @ (n, m) * (R, m)
+    def improvement(drawn: list[_Drawn]) -> Any:
         counts = [_counts(seeds) for seeds in drawn]
         means = [
-            (a @ win * b).sum(axis=axis) / win.size
-            for a, win, b in zip(counts, wins, counts[len(wins) :], strict=False)
+            _resampled_wins(a, b, of_a, of_b)
+            for (a, b), of_a, of_b in zip(pairs, counts, counts[len(pairs) :], strict=False)
         ]
         return np.mean(means, axis=0)
 
-    seeds = [np.arange(len(stratum)) for side in zip(*pairs, strict=True) for stratum in side]
-    return _percentiles(seeds, improvement, rng, confidence)
+    return _percentiles(
+        [one for side in zip(*pairs, strict=True) for one in side], improvement, rng, confidence
+    )
 
 
 def p_value(x: Strata, y: Strata, rng: np.random.Generator) -> float:
@@ -162,10 +170,10 @@ def p_value(x: Strata, y: Strata, rng: np.random.Generator) -> float:
         seen += (ranks[:n].sum() - middle) / (n * m)
         ranks.sort()  # what is drawn then depends on the values alone, not on who had them
         if exact:
-            dealt = ranks[np.array(list(combinations(range(n + m), n)))]
+            dealt = ranks[np.array(list(combinations(range(n + m), n)))].sum(axis=1)
         else:
-            dealt = rng.permuted(np.tile(ranks, (RESAMPLES, 1)), axis=1)[:, :n]
-        apart = (dealt.sum(axis=1) - middle) / (n * m)
+            dealt = np.concatenate([_dealt(ranks, n, size, rng) for size in _batches(n + m)])
+        apart = (dealt - middle) / (n * m)
         chance = np.add.outer(chance, apart).ravel() if exact else chance + apart
     as_far = np.count_nonzero(np.abs(chance) >= abs(seen) - 1e-9)  # less than any two can differ
     return float(as_far / len(chance) if exact else (1 + as_far) / (1 + len(chance)))
@@ -232,23 +240,42 @@ def performance_profile(strata: Strata, thresholds: ArrayLike) -> _Array:
 
 
 def _percentiles(
-    samples: Sequence[NDArray[Any]], statistic: Callable[..., Any], rng: Any, confidence: float
+    samples: Sequence[NDArray[Any]],
+    statistic: Callable[[list[_Drawn]], Any],
+    rng: np.random.Generator,
+    confidence: float,
 ) -> tuple[float, float] | None:
+    """Return the interval of a statistic of the seeds drawn: (R, n) in each of the samples."""
     level = real("confidence", confidence, 0, 1, open_low=True, open_high=True)
     if min(map(len, samples)) < 2:
         return None
-    result = bootstrap(
-        samples,
-        statistic,
-        n_resamples=RESAMPLES,
-        batch=1_000,  # so that memory does not grow with the resamples
-        vectorized=True,
-        method="percentile",
-        confidence_level=level,
-        rng=rng,
-    )
-    low, high = result.confidence_interval
+    found = [
+        statistic([rng.integers(0, len(one), (size, len(one))) for one in samples])
+        for size in _batches(sum(map(len, samples)))
+    ]
+    low, high = np.quantile(np.concatenate(found), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def _batches(values: int) -> list[int]:
+    """Return how many resamples of a number of values are drawn at a time."""
+    most = max(1, min(_BATCH, _VALUES // values))
+    return [min(most, RESAMPLES - first) for first in range(0, RESAMPLES, most)]
+
+
+def _resampled_wins(a: _Array, b: _Array, of_a: _Array, of_b: _Array) -> _Array:
+    """Return the mean of `_wins` in resamples, (R,), from how often each seed was drawn."""
+    up_to = np.cumsum(of_b, axis=1)
+    up_to = np.concatenate([np.zeros((len(up_to), 1)), up_to], axis=1)
+    below, not_above = (np.searchsorted(b, a, side) for side in ("left", "right"))
+    wins = up_to[:, below] + up_to[:, not_above]
+    return np.asarray((of_a * wins).sum(axis=1) / (2 * len(a) * len(b)))
+
+
+def _dealt(ranks: _Array, n: int, size: int, rng: np.random.Generator) -> _Array:
+    """Return the sums of n ranks that are drawn without replacement, (size,)."""
+    permuted = rng.permuted(np.tile(ranks, (size, 1)), axis=1)
+    return np.asarray(permuted[:, :n].sum(axis=1))
 
 
 def _wins(a: _Array, b: _Array) -> _Array:
@@ -258,7 +285,7 @@ def _wins(a: _Array, b: _Array) -> _Array:
     return wins
 
 
-def _counts(drawn: NDArray[np.int64]) -> _Array:
+def _counts(drawn: _Drawn) -> _Array:
     """Return (R, n): how often each of n seeds is among the n drawn in each of R resamples."""
     R, n = drawn.shape
     places = drawn + n * np.arange(R)[:, np.newaxis]
