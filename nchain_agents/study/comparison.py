@@ -162,7 +162,7 @@ class Comparison:
         overall = {
             agent.name: _scores(everywhere, rng)
             for agent in self.study.agents
-            if (everywhere := self._everywhere(agent.name))
+            if (everywhere := self.everywhere(agent.name))
         }
         if len(envs) == 1:  # the same resamples, so the same intervals
             here = envs[0]["agents"]
@@ -178,7 +178,7 @@ class Comparison:
             "failures": self.failures,
         }
 
-    def _everywhere(self, agent: str) -> list[Results]:
+    def everywhere(self, agent: str) -> list[Results]:
         """Return an agent's results in all environments, none if it has no score in one of them."""
         found = [
             results
