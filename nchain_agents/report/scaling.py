@@ -139,8 +139,8 @@ def _draw(axes: Axes, scaling: Scaling, comparison: Comparison) -> str:
     ends = [end for line in scaling.lines.values() for point in line for end in point[1:]]
     known = [end for end in ends if end is not None]
     logarithmic = all(y > 0 for y in known)
-    top = None  # where "never" is
-    if None in ends:
+    never, top = None in ends, math.nan  # the height of "never"
+    if never:
         top = steps * (1.6 if logarithmic else 1.15)
         axes.axhline(steps, color=MUTED, linestyle=":", linewidth=1)
         axes.annotate(
@@ -162,14 +162,18 @@ def _draw(axes: Axes, scaling: Scaling, comparison: Comparison) -> str:
 
 
 def _draw_line(
-    axes: Axes, i: int, label: str, line: Sequence[Point], top: float | None, to_the_right: float
+    axes: Axes, i: int, label: str, line: Sequence[Point], top: float, to_the_right: float
 ) -> None:
     """Draw agent i's line; `top` is the height of "never", `to_the_right` a distance in points."""
-    inch = axes.get_figure(root=True).dpi_scale_trans
+    inch = axes.figure.dpi_scale_trans
     where = axes.transData + ScaledTranslation(to_the_right / 72, 0, inch)
     colour = COLOURS[i % len(COLOURS)]
     look: dict[str, Any] = {"color": colour, "transform": where}
-    marker = {"marker": MARKERS[i % len(MARKERS)], "markersize": 6, "markeredgewidth": 1.3}
+    marker: dict[str, Any] = {
+        "marker": MARKERS[i % len(MARKERS)],
+        "markersize": 6,
+        "markeredgewidth": 1.3,
+    }
     line_style: dict[str, Any] = {"linestyle": DASHES[i % len(DASHES)], "linewidth": 1.5}
     for point in line:
         low, high = (top if end is None else end for end in (point.low, point.high))
@@ -183,7 +187,7 @@ def _draw_line(
     axes.plot([point.x for point in line], reached, **marker, **line_style, **look)
     never = [point.x for point in line if point.y is None]
     if never:
-        hollow = {"linestyle": "none", "markerfacecolor": "none", "clip_on": False}
+        hollow: dict[str, Any] = {"linestyle": "none", "markerfacecolor": "none", "clip_on": False}
         axes.plot(never, len(never) * [top], **marker, **hollow, **look)
     axes.plot([], [], color=colour, label=label, **marker, **line_style)
 
@@ -210,22 +214,23 @@ def _set_y(
     axes: Axes,
     label: str,
     known: Sequence[float],
-    top: float | None,
+    top: float,
     steps: int,
     logarithmic: bool,
 ) -> None:
-    low, high = min(known), steps if top is not None else max(known)
+    never = not math.isnan(top)
+    low, high = min(known), steps if never else max(known)
     axes.set_ylabel(label)
     if logarithmic:
         axes.set_yscale("log")
-        low, most = low / 1.35, high * 1.25 if top is None else top
+        low, most = low / 1.35, top if never else high * 1.25
         ticks = LogLocator(subs=(1, 2, 5)).tick_values(low, most)
         axes.yaxis.set_minor_locator(NullLocator())
     else:
         margin = 0.05 * (high - low) or 1.0
-        low, most = low - margin, high + margin if top is None else top
+        low, most = low - margin, top if never else high + margin
         ticks = MaxNLocator(6).tick_values(low, most)
-    within = [tick for tick in ticks if low <= tick <= (high if top is not None else most)]
+    within = [tick for tick in ticks if low <= tick <= (high if never else most)]
     axes.yaxis.set_major_locator(FixedLocator(within))
     axes.yaxis.set_major_formatter("{x:,g}")
     axes.set_ylim(low, most)

@@ -86,7 +86,7 @@ class Comparison:
         Each parameter of the environments has a column, with None where one was not given it. No
         value depends on a clock, so equal studies give equal rows.
         """
-        rows = [
+        rows: list[dict[str, Any]] = [
             {
                 "agent": run.key.agent,
                 "env": run.key.env,

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from nchain_agents.presets import problem
@@ -68,8 +69,8 @@ def test_each_agent_has_a_marker_at_each_value_hollow_at_the_top_where_it_never_
     assert "Hollow markers at the top: not in 40 steps." in caption
     (axes,) = next(iter(pictures(comparison)))[0].figure.axes
     hollow = [line for line in axes.get_lines() if line.get_markerfacecolor() == "none"]
-    assert [(list(line.get_xdata()), list(line.get_ydata())) for line in hollow] == [
-        ([9.0], [axes.get_ylim()[1]])
+    assert [np.asarray(line.get_xydata()).tolist() for line in hollow] == [
+        [[9.0, axes.get_ylim()[1]]]
     ]
 
 
@@ -100,15 +101,10 @@ def test_without_steps_to_the_optimal_policy_the_regret_is_first(base: Run) -> N
 
 
 @pytest.mark.parametrize("sweep", [{}, {"n": [3, 4], "slip": [0, 0.5]}])
-def test_only_a_sweep_over_one_number_has_such_a_picture(
-    base: Run, sweep: dict[str, Any], tmp_path: Path
-) -> None:
-    envs = 4 if sweep else 1
-    comparison = compared(base, sweep, 2 * envs * [10])
+def test_only_a_sweep_over_one_number_has_such_a_picture(base: Run, sweep: dict[str, Any]) -> None:
+    comparison = compared(base, sweep, 2 * (4 if sweep else 1) * [10])
     assert scalings(comparison) == []
-    outputs.write(tmp_path, comparison)
-    assert {file.name for file in tmp_path.iterdir()} == set(outputs.files(comparison))
-    assert not (tmp_path / outputs.SCALING).exists()
+    assert outputs.SCALING not in outputs.files(comparison)
 
 
 def test_a_sweep_has_a_file_with_the_picture(base: Run, tmp_path: Path) -> None:
