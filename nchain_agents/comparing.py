@@ -55,9 +55,9 @@ def compare(
             looks whose distances grow in proportion to the step; or the steps themselves. The last
             look is at the end.
         out: The folder that keeps the runs as they finish, and gets `study.toml`, `results.csv`,
-            `timing.csv`, `summary.json`, `learning_curves.png` and `report.html`. Called again with
-            the same arguments it makes only the runs that are missing or have failed. None keeps
-            nothing.
+            `timing.csv`, `summary.json`, `learning_curves.png`, `report.html` and, for a sweep over
+            one number, `scaling.png`. Called again with the same arguments it makes only the runs
+            that are missing or have failed. None keeps nothing.
         resume: Agents, environments or seeds may be added to those of the folder.
         jobs: How many runs at a time; 0: as many as there are cores.
         scheduler: The address of a Dask scheduler, tcp://HOST:PORT, whose workers make the runs;

@@ -151,7 +151,8 @@ def compare(
         console = Console()
         for table in outputs.tables(comparison):
             console.print(table.rich(console.width))
-    said = f"written to {out}: {', '.join((study_file.NAME, *results.FILES, *outputs.FILES))}"
+    files = (study_file.NAME, *results.FILES, *outputs.files(comparison))
+    said = f"written to {out}: {', '.join(files)}"
     Console(stderr=True).print(said, markup=False, highlight=False, soft_wrap=True)
     if comparison.failures:
         raise typer.Exit(1)

@@ -6,12 +6,14 @@ from pathlib import Path
 
 from nchain_agents.report import page, pictures
 from nchain_agents.report.overview import overviews
+from nchain_agents.report.scaling import scalings, write_scaling
 from nchain_agents.report.table import Table
 from nchain_agents.report.tables import failures, of_all_environments
 from nchain_agents.study.comparison import Comparison
 
-# The files that `write` makes.
+# The files that `write` makes, and the one that it makes for a sweep over one number.
 FILES = ("learning_curves.png", "report.html")
+SCALING = "scaling.png"
 
 
 def tables(comparison: Comparison) -> list[Table]:
@@ -29,7 +31,13 @@ def as_markdown(comparison: Comparison) -> str:
     )
 
 
+def files(comparison: Comparison) -> list[str]:
+    """Return the names of the files that `write` makes."""
+    return [*FILES, *([SCALING] if scalings(comparison) else [])]
+
+
 def write(out: Path, comparison: Comparison) -> None:
-    """Write FILES, the learning curves and the page, to a folder."""
+    """Write the learning curves, the page and, for a sweep, the scaling to a folder."""
     pictures.write_learning_curves(out / "learning_curves.png", comparison)
     page.write_page(out / "report.html", comparison)
+    write_scaling(out / SCALING, comparison)

@@ -8,7 +8,7 @@ from nchain_agents.files import write_text
 from nchain_agents.report import tables
 from nchain_agents.report.overview import overviews
 from nchain_agents.report.pictures import SHOWN_SEEDS
-from nchain_agents.report.sections import Section
+from nchain_agents.report.sections import Section, of_all_runs
 from nchain_agents.report.templates import rendered
 from nchain_agents.study.best import LEVEL
 from nchain_agents.study.comparison import Comparison
@@ -35,6 +35,7 @@ def write_page(path: Path, comparison: Comparison) -> None:
         study=study,
         sections=sections,
         overall=tables.of_all_environments(comparison),
+        of_all_runs=of_all_runs(comparison) if len(study.envs) > 1 else (),
         failures=tables.failures(comparison),
         study_file=NAME,
         study_text=text_of(study),

@@ -19,6 +19,7 @@ from nchain_agents.files import whole_file
 from nchain_agents.study.comparison import Comparison, Results
 from nchain_agents.study.environments import EnvChoice
 from nchain_agents.study.looks import logarithmic
+from nchain_agents.study.uncertainty import interquartile_mean
 from nchain_env.mdp import FloatArray
 
 # Okabe and Ito's colours, which people with any colour vision can distinguish, and three of Tol's.
@@ -37,11 +38,11 @@ COLOURS = (
 )
 INK = "#222222"  # text
 MUTED = "#5a5a5b"  # axes, ticks and reference lines
+MARKERS = "os^Dv<>"
+DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (6, 1.5, 1.5, 1.5)))
 # With more seeds, the picture of values shows quantiles over the seeds.
 SHOWN_SEEDS = 50
 _QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
-_MARKERS = "os^Dv<>"
-_DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (6, 1.5, 1.5, 1.5)))
 
 # Independent of the user's settings, in colours that the page replaces, with no formulas in names.
 STYLE: list[Any] = [
@@ -104,9 +105,9 @@ def write_learning_curves(path: Path, comparison: Comparison) -> None:
         for axes, env in zip(panels, study.envs, strict=True):
             _draw_curves(axes, comparison, env, RETURN)
             axes.set_title(env.label)
-        seeds = f"median of {study.seeds} seeds, from the worst to the best"
+        seeds = f"interquartile mean of {study.seeds} seeds, from the worst to the best"
         figure.suptitle(f"{RETURN.title}: {'1 seed' if study.seeds == 1 else seeds}", fontsize=11)
-        _add_legend(figure, panels, width=110)
+        add_legend(figure, panels, width=110)
         with whole_file(path) as partial:
             figure.savefig(partial, dpi=150, metadata={"Software": None})
 
@@ -119,7 +120,7 @@ def curves(comparison: Comparison, env: EnvChoice, measure: Measure) -> Picture 
         descriptions = _draw_curves(axes, comparison, env, measure)
         if not descriptions:
             return None
-        rows = _add_legend(figure, [axes], width=60)
+        rows = add_legend(figure, [axes], width=60)
         figure.set_size_inches(4.4, 2.7 + 0.19 * rows)
     return Picture(figure, f"{measure.title}, {env.label}", " ".join(descriptions))
 
@@ -136,7 +137,9 @@ def values(results: Results, optimal: FloatArray, actions: Sequence[str]) -> Pic
     seeds, num_states, num_actions = learned.shape
     shown = learned if seeds <= SHOWN_SEEDS else np.quantile(learned, _QUANTILES, axis=0)
     states = np.arange(num_states)
-    descriptions = [f"Q* of state 0 to {num_states - 1}, then the agent's Q, median of the seeds."]
+    descriptions = [
+        f"Q* of state 0 to {num_states - 1}, then the agent's Q, interquartile mean of the seeds."
+    ]
     with style.context(STYLE):
         size = (4.4, 2.3) if crowded(optimal) else (3.1, 2.15)
         figure = Figure(figsize=size, layout="constrained")
@@ -158,13 +161,13 @@ def values(results: Results, optimal: FloatArray, actions: Sequence[str]) -> Pic
             axes.plot(
                 np.tile(position, (len(shown), 1)).ravel(),
                 shown[:, :, a].ravel(),
-                _MARKERS[a % len(_MARKERS)],
+                MARKERS[a % len(MARKERS)],
                 color=COLOURS[a],
                 markersize=3.6,
                 markerfacecolor="none",
                 markeredgewidth=0.9,
             )
-            middle = np.median(learned[:, :, a], axis=0)
+            middle = interquartile_mean(learned[:, :, a], axis=0)
             descriptions.append(f"{name}: {_listed(optimal[:, a])}; learned {_listed(middle)}.")
         axes.set(xlabel="state", ylabel="Q", xlim=(-0.6, num_states - 0.4))
         axes.grid(visible=False, axis="x")
@@ -202,16 +205,17 @@ def _draw_curves(axes: Axes, comparison: Comparison, env: EnvChoice, measure: Me
         if np.isnan(found).any():
             continue
         drawn.append(found)
-        middle, low, high = np.median(found, axis=0), found.min(axis=0), found.max(axis=0)
+        middle = interquartile_mean(found, axis=0)
+        low, high = found.min(axis=0), found.max(axis=0)
         # Curves may coincide. Their markers are at different steps, and later curves are thinner.
         every = max(1, min(len(entries), len(steps) // 3))
         axes.plot(
             steps,
             middle,
-            linestyle=_DASHES[i % len(_DASHES)],
+            linestyle=DASHES[i % len(DASHES)],
             color=COLOURS[i % len(COLOURS)],
-            label=_label(results.agent),
-            marker=_MARKERS[i % len(_MARKERS)],
+            label=legend_label(results.agent),
+            marker=MARKERS[i % len(MARKERS)],
             markevery=(i % every, every),
             markersize=5,
             linewidth=2.6 - 1.4 * i / max(1, len(entries) - 1),
@@ -248,7 +252,7 @@ def _draw_level(axes: Axes, name: str, level: float, line: str) -> None:
     )
 
 
-def _add_legend(figure: Figure, panels: Sequence[Axes], width: int) -> int:
+def add_legend(figure: Figure, panels: Sequence[Axes], width: int) -> int:
     """Add one legend for all panels below them, and return its number of rows.
 
     Args:
@@ -273,7 +277,7 @@ def _add_legend(figure: Figure, panels: Sequence[Axes], width: int) -> int:
     return math.ceil(len(found) / columns)
 
 
-def _label(name: str) -> str:
+def legend_label(name: str) -> str:
     """Return a name for a legend. matplotlib omits names that begin with an underscore."""
     short = name if len(name) <= 40 else name[:39] + "…"
     return f" {short}" if short.startswith("_") else short

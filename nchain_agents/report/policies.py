@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nchain_agents.study.comparison import Results
+from nchain_agents.study.uncertainty import interquartile_mean
 from nchain_env.mdp import BoolArray, FloatArray
 
 # With more states, the page shows counts in place of single states.
@@ -36,7 +37,7 @@ class AgreementRow(NamedTuple):
     """The number of states in which an agent's policy is optimal."""
 
     name: str
-    states: str  # median of the seeds
+    states: str  # interquartile mean of the seeds
     share: str
 
 
@@ -92,7 +93,7 @@ def counted(entries: Sequence[Results], optimal: Mapping[float, FloatArray]) -> 
     for results in entries:
         right = _right(results, optimal)
         if right is not None:
-            states = float(np.median(right.sum(axis=1)))
+            states = interquartile_mean(right.sum(axis=1))
             total = right.shape[1]
             share = f"{states / total:.1%}"
             rows.append(AgreementRow(results.agent, f"{states:,.0f} of {total:,}", share))

@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 from markupsafe import Markup
 
 from nchain_agents.evaluation import ExactEvaluator
-from nchain_agents.report import pictures, policies
+from nchain_agents.report import pictures, policies, scaling
 from nchain_agents.report.overview import HEADER, number, remarks, return_digits
+from nchain_agents.report.profiles import CAPTION
+from nchain_agents.report.profiles import profiles as profile_picture
 from nchain_agents.report.svg import inline
 from nchain_agents.report.table import Table
 from nchain_agents.report.templates import CSS_COLOURS
@@ -34,6 +36,15 @@ class Figure(NamedTuple):
     picture: Markup
     caption: str
     more: str = ""
+
+
+def of_all_runs(comparison: Comparison) -> Iterator[Figure]:
+    """Return the pictures of all environments together."""
+    for i, (picture, caption) in enumerate(scaling.pictures(comparison)):
+        yield Figure(inline(picture, f"scaling-{i}", CSS_COLOURS), f"{picture.title}. {caption}")
+    profiles = profile_picture(comparison)
+    if profiles is not None:
+        yield Figure(inline(profiles, "profiles", CSS_COLOURS), CAPTION)
 
 
 class Section:
@@ -127,7 +138,7 @@ class Section:
     def curves(self) -> Iterator[Figure]:
         """The measures over the steps, a picture each."""
         best = "the optimal policy" if self.exact else "a policy that solves it"
-        bands = "Lines: median of the seeds. Bands: smallest to largest."
+        bands = "Lines: interquartile mean of the seeds. Bands: smallest to largest."
         measures = [
             (pictures.RETURN, bands),
             (pictures.EXPECTED_REGRET, f"What the policies followed lose against {best}. {bands}"),
@@ -141,6 +152,8 @@ class Section:
             if picture is not None:
                 name = f"{self.id}-{measure.name.replace('_', '-')}"
                 yield Figure(inline(picture, name, CSS_COLOURS), f"{measure.title}. {caption}")
+        if len(self._comparison.study.envs) == 1:
+            yield from of_all_runs(self._comparison)
 
     @property
     def values(self) -> Iterator[Figure]:

@@ -86,7 +86,7 @@ class Comparison:
         Each parameter of the environments has a column, with None where one was not given it. No
         value depends on a clock, so equal studies give equal rows.
         """
-        rows = [
+        rows: list[dict[str, Any]] = [
             {
                 "agent": run.key.agent,
                 "env": run.key.env,
@@ -164,7 +164,7 @@ class Comparison:
         overall = {
             agent.name: _scores(everywhere, rng)
             for agent in self.study.agents
-            if (everywhere := self._everywhere(agent.name))
+            if (everywhere := self.everywhere(agent.name))
         }
         if len(envs) == 1:  # the same resamples, so the same intervals
             here = envs[0]["agents"]
@@ -180,7 +180,7 @@ class Comparison:
             "failures": self.failures,
         }
 
-    def _everywhere(self, agent: str) -> list[Results]:
+    def everywhere(self, agent: str) -> list[Results]:
         """Return an agent's results in all environments, none if it has no score in one of them."""
         found = [
             results

@@ -236,7 +236,8 @@ def performance_profile(strata: Strata, thresholds: ArrayLike) -> _Array:
     Source: Agarwal et al. (2021), section 4.2, the run-score distribution.
     """
     levels = _numbers("thresholds", thresholds)[:, np.newaxis]
-    return np.mean([(s > levels).mean(axis=1) for s in _strata("strata", strata)], axis=0)
+    fractions = [(stratum > levels).mean(axis=1) for stratum in _strata("strata", strata)]
+    return np.asarray(np.mean(fractions, axis=0), dtype=np.float64)
 
 
 def _percentiles(

@@ -74,3 +74,28 @@ def test_only_a_page_shows_what_is_folded() -> None:
         "<pre>line 1 &amp; more</pre></details></td>"
     ) in page
     assert not any("line 1" in line for line in shown(WORDS))
+
+
+def test_columns_that_do_not_fit_come_closer_and_then_are_continued_below() -> None:
+    names = [f"agent-{i}" for i in range(6)]
+    table = Table("Scores", ("n", *names), [("5", *"123456")], note="a note")
+
+    def lines(width: int) -> list[str]:
+        console = Console(width=width, record=True)
+        with console.capture() as capture:
+            console.print(table.rich(width))
+        return [line.strip() for line in capture.get().splitlines() if line.strip()]
+
+    assert "n  agent-0  agent-1  agent-2  agent-3  agent-4  agent-5" in lines(57)
+    assert "n agent-0 agent-1 agent-2 agent-3 agent-4 agent-5" in lines(51)
+    parts = lines(50)
+    assert parts[1] == "n  agent-0  agent-1  agent-2  agent-3  agent-4"
+    assert [line.split() for line in parts if line.startswith("5")] == [list("512345"), list("56")]
+    assert parts[-1] == "a note"
+    assert not any("…" in line or len(line) > 50 for line in parts)
+
+
+def test_a_long_name_takes_two_lines() -> None:
+    lines = shown(Table("x", ("n", "posterior-sampling"), [("5", "1")]))
+    assert "posterior-" in lines
+    assert lines[lines.index("posterior-") + 1].split() == ["n", "sampling"]
