@@ -19,6 +19,7 @@ from nchain_agents.check.judge import judge
 from nchain_agents.check.lesson import learn
 from nchain_agents.check.problems import CONTINUING
 from nchain_agents.check.values import Explainer
+from nchain_agents.presets import Preset, problem
 from nchain_agents.report import check_page
 from nchain_agents.study.comparison import Comparison, Results
 
@@ -32,6 +33,7 @@ ENVIRONMENTS = {
     "river-swim": ("RiverSwim-v0", 1, [1] * 6),
     "deep-sea": ("DeepSea-v0", 0, [1, 1, 0, 1, 1]),
 }
+AGENTS = ("#2f8fd0", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#808080")
 
 
 def draw_curves(comparison: Comparison, results: Results, optimal: float, random: float) -> Figure:
@@ -62,12 +64,77 @@ def draw_curves(comparison: Comparison, results: Results, optimal: float, random
         xlim=(0, comparison.study.steps),
         ylim=(0, 1.08 * optimal),
     )
-    axes.tick_params(colors=INK, labelsize=8)
-    for label in (axes.xaxis.label, axes.yaxis.label):
-        label.set(color=INK, fontsize=9)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(INK)
-    axes.grid(color=INK, alpha=0.2)
+    finish(figure)
+    return figure
+
+
+def finish(figure: Figure) -> None:
+    """Give the axes of a figure the colours that both themes show."""
+    for axes in figure.axes:
+        axes.tick_params(which="both", colors=INK, labelsize=8)
+        for label in (axes.xaxis.label, axes.yaxis.label):
+            label.set(color=INK, fontsize=9)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.spines[["left", "bottom"]].set_color(INK)
+        axes.grid(color=INK, alpha=0.2)
+
+
+def draw_regret() -> Figure:
+    """Draw the regret of all presets on RiverSwim: median, smallest and largest of the seeds."""
+    comparison = compare(env="RiverSwim-v0", steps=STEPS, seeds=SEEDS, progress_bar=True)
+    figure = Figure(figsize=(6.4, 3.4), layout="constrained")
+    axes = figure.subplots()
+    (env,) = comparison.study.envs
+    a_step = comparison.evaluators[env.label].optimal / 1000  # an episode has 1,000 steps
+    for colour, results in zip(AGENTS, comparison.of_env(env), strict=True):
+        steps = np.array([point.step for point in results.runs[0].checkpoints])
+        rewards = np.array(
+            [[point.reward_per_step for point in run.checkpoints] for run in results.runs]
+        )
+        regret = steps * (a_step - rewards) / 1e6
+        low, high = regret.min(axis=0), regret.max(axis=0)
+        axes.plot(
+            steps, np.median(regret, axis=0), color=colour, linewidth=1.8, label=results.agent
+        )
+        axes.fill_between(steps, low, high, color=colour, alpha=0.2, linewidth=0)
+    axes.set(xlabel="training steps", ylabel="regret, in millions", xlim=(0, STEPS))
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    finish(figure)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, labelcolor=INK, fontsize=8)
+    return figure
+
+
+def steps_to_treasure(preset: Preset, seed: int) -> int:
+    """Return after how many steps an agent's greedy policy first crosses DeepSea, at most STEPS."""
+    agent = preset.make(gym.make("DeepSea-v0"), seed)
+    path = np.arange(10) * 11  # the diagonal of the ten rows
+
+    def found(agent: Any) -> bool:
+        return bool(agent.predict(path, deterministic=True)[0].all())
+
+    agent.learn(STEPS, lambda agent: not found(agent))
+    return int(agent.num_timesteps)
+
+
+def draw_treasure() -> Figure:
+    """Draw a dot for each seed of all presets for DeepSea, at the steps that it needs."""
+    figure = Figure(figsize=(6.4, 2.8), layout="constrained")
+    axes = figure.subplots()
+    presets = problem("deepsea").presets.values()
+    tables = [preset for preset in presets if preset.extra is None]
+    rng = np.random.default_rng(0)
+    for y, (colour, preset) in enumerate(zip(AGENTS, tables, strict=True)):
+        needed = np.array([steps_to_treasure(preset, seed) for seed in range(10)])
+        height = y + rng.uniform(-0.2, 0.2, len(needed))
+        solved = needed < STEPS
+        axes.plot(needed[solved], height[solved], "o", color=colour, markersize=4, alpha=0.7)
+        axes.plot(needed[~solved], height[~solved], ">", color=colour, markersize=4, clip_on=False)
+    axes.set_yticks(range(len(tables)), [preset.name for preset in tables])
+    axes.set(xscale="log", xlim=(80, STEPS))
+    axes.set_xlabel("training steps until the greedy policy finds the treasure")
+    axes.invert_yaxis()
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    finish(figure)
     return figure
 
 
@@ -104,6 +171,11 @@ def draw_check() -> Figure:
     return check_page.draw(CONTINUING, lessons, Explainer(lessons, gamma), shown).figure
 
 
+def save(figure: Figure, name: str) -> None:
+    """Write a picture of curves."""
+    figure.savefig(PICTURES / f"{name}.svg", transparent=True, metadata={"Date": None})
+
+
 def main() -> None:
     """Draw all pictures."""
     mpl.rcParams.update({"svg.hashsalt": "nchain", "svg.fonttype": "none"})
@@ -112,12 +184,13 @@ def main() -> None:
         picture = PICTURES / f"{name}.png"
         draw_environment(*shown).savefig(picture, dpi=100, metadata={"Software": None})
     draw_check().savefig(PICTURES / "check.png", dpi=130, metadata={"Software": None})
+    save(draw_regret(), "river-swim-regret")
+    save(draw_treasure(), "deep-sea-treasure")
     comparison = compare(steps=STEPS, seeds=SEEDS, progress_bar=True)
     (env,) = comparison.study.envs
     measure = comparison.evaluators[env.label]
     for results in comparison.of_env(env):
-        figure = draw_curves(comparison, results, measure.optimal, measure.random)
-        figure.savefig(PICTURES / f"{results.agent}.svg", transparent=True, metadata={"Date": None})
+        save(draw_curves(comparison, results, measure.optimal, measure.random), results.agent)
 
 
 if __name__ == "__main__":

@@ -179,7 +179,7 @@ def _fixed_rows(exact: list[tuple[float, float]], played: list[Summary]) -> list
         apart = (one.mean - mean) / (deviation / np.sqrt(EPISODES))
         rows += [
             (f"always {name}, published", *_numbers(one), f"{apart:+.1f}"),
-            (f"always {name}, exact", f"{mean:,.2f}", f"{deviation:,.2f}", "", "", ""),
+            (f"always {name}, exact", f"{mean:,.3f}", f"{deviation:,.3f}", "", "", ""),
             (f"always {name}, played", *_numbers(ours), ""),
         ]
     return rows
@@ -187,8 +187,8 @@ def _fixed_rows(exact: list[tuple[float, float]], played: list[Summary]) -> list
 
 def _numbers(one: Summary) -> tuple[str, ...]:
     return (
-        f"{one.mean:,.2f}",
-        f"{one.deviation:,.2f}",
+        f"{one.mean:,.3f}",
+        f"{one.deviation:,.3f}",
         f"{one.smallest:,.0f}",
         f"{one.largest:,.0f}",
     )

@@ -23,7 +23,7 @@ from nchain_agents.presets import Preset, problem
 from nchain_agents.report.markdown import markdown_page
 from nchain_agents.report.pictures import COLOURS, STYLE
 from nchain_agents.study.pool import Pool
-from nchain_agents.study.uncertainty import interval
+from nchain_agents.study.uncertainty import RESAMPLES, interval
 from nchain_env import TabularEnv, TabularMDP, river_swim_mdp
 from nchain_env.mdp import FloatArray
 from nchain_env.planning import optimal_gain, optimal_return
@@ -112,7 +112,7 @@ class Result:
         if published is None:
             return None
         spread = float(self.totals.std(ddof=1))
-        return (self.mean - published) / (spread * np.sqrt(1 / len(self.runs) + 1 / RUNS))
+        return float((self.mean - published) / (spread * np.sqrt(1 / len(self.runs) + 1 / RUNS)))
 
 
 def experiments() -> list[Experiment]:
@@ -235,6 +235,8 @@ def reproduce(
         RUNS=RUNS,
         tables=[_table(measured, name, at) for name in (RIVER, RANDOM) for at in (EPISODE, None)],
         shares=[_largest_share(one) for one in measured if one.experiment.problem == RANDOM],
+        RESAMPLES=f"{RESAMPLES:,}",
+        below=[_means_below(one) for one in measured if one.experiment.problem == RANDOM],
     )
     return Page(data, markdown, {"osband2013.png": _picture(measured, steps)})
 
@@ -271,6 +273,14 @@ def _largest_share(result: Result) -> str:
     """Return how much of the sum of all runs is that of the largest one."""
     totals = result.totals
     return f"{100 * totals.max() / totals.sum():.0f} %"
+
+
+def _means_below(result: Result) -> str:
+    """Return how many means of RUNS runs are below the published one, drawn from ours."""
+    rng, published = np.random.default_rng(0), result.experiment.published
+    assert published is not None
+    means = rng.choice(result.totals, (RESAMPLES, RUNS)).mean(axis=1)
+    return f"{100 * (means < published).mean():.0f} %"
 
 
 def _picture(measured: Sequence[Result], steps: int) -> Figure:

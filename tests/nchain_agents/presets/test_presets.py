@@ -116,18 +116,17 @@ EXPLORING = ("posterior-sampling", "ucrl2", "mbie-eb", "rmax", "optimistic-q")
 
 @pytest.mark.parametrize("name", EXPLORING)
 def test_the_presets_for_river_swim_find_the_large_reward(name: str) -> None:
-    agents = [RIVER.preset(name).make(gym.make("RiverSwim-v0"), seed) for seed in range(3)]
+    agents = [RIVER.preset(name).make(gym.make("RiverSwim-v0"), seed) for seed in range(5)]
     learn_many(agents, RIVER.steps)
     # always to the right has 661,264, the best other policy 301,269
-    assert np.median([score(agent, agent.env) for agent in agents]) > 99
+    assert min(score(agent, agent.env) for agent in agents) > 99
 
 
-def steps_to_treasure(name: str, seed: int) -> int:
-    """Return after how many steps the greedy policy first goes to the right in all ten rows."""
-    agent = SEA.preset(name).make(gym.make("DeepSea-v0"), seed)
+def trained_to_treasure(name: str, seed: int) -> Any:
+    """Return an agent that has learned until its greedy policy goes right in all ten rows."""
     path = np.arange(10) * 11
-    agent.learn(SEA.steps, lambda it: not it.predict(path, deterministic=True)[0].all())
-    return int(agent.num_timesteps)
+    agent = SEA.preset(name).make(gym.make("DeepSea-v0"), seed)
+    return agent.learn(SEA.steps, lambda it: not it.predict(path, deterministic=True)[0].all())
 
 
 @pytest.mark.parametrize(
@@ -136,19 +135,28 @@ def steps_to_treasure(name: str, seed: int) -> int:
         ("mbie-eb", 500),
         ("rmax", 500),
         ("optimistic-q", 2000),
-        pytest.param("posterior-sampling", 8000, marks=pytest.mark.slow),
-        pytest.param("ucrl2", 19_000, marks=pytest.mark.slow),
     ],
 )
 def test_the_presets_for_deep_sea_find_the_treasure(name: str, most: int) -> None:
-    assert max(steps_to_treasure(name, seed) for seed in range(3)) < most
+    assert max(trained_to_treasure(name, seed).num_timesteps for seed in range(3)) < most
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["posterior-sampling", "ucrl2"])
+def test_some_go_on_exploring_deep_sea_when_their_greedy_policy_has_the_treasure(name: str) -> None:
+    for seed in range(2):
+        agent = trained_to_treasure(name, seed)
+        assert agent.num_timesteps < SEA.steps
+        agent.learn(1000)
+        assert sum(total > 0.5 for total in list(agent.episode_returns)[-100:]) < 50
 
 
 def test_q_learning_finds_neither_the_reward_upstream_nor_the_treasure() -> None:
     agents = [RIVER.preset("q-learning").make(gym.make("RiverSwim-v0"), seed) for seed in range(3)]
     learn_many(agents, RIVER.steps)
     assert max(score(agent, agent.env) for agent in agents) < 1
-    assert [steps_to_treasure("q-learning", seed) for seed in range(3)] == [SEA.steps] * 3
+    for seed in range(3):
+        assert trained_to_treasure("q-learning", seed).num_timesteps == SEA.steps
 
 
 def test_the_presets_for_river_swim_depend_on_its_variant() -> None:

@@ -3,7 +3,6 @@
 The runs are those of `nchain reproduce --paper osband2013`.
 """
 
-import numpy as np
 import pytest
 
 from nchain_agents import UCRL2, PosteriorSampling, learn_many, score
@@ -70,8 +69,8 @@ def test_posterior_sampling_scores_99_on_the_chain_after_5000_steps(slip: float)
     assert sum(score(agent, agent.env) >= 99 for agent in agents) >= 48
 
 
-def test_the_default_prior_does_not_hope_for_a_reward_2000_times_as_large() -> None:
-    """RiverSwim-v0 has the rewards 5 and 10,000."""
+def test_the_default_prior_misses_a_reward_2000_times_as_large_in_some_runs() -> None:
+    """RiverSwim-v0 has the rewards 5 and 10,000; the preset, which knows, finds it in all runs."""
     agents = [PosteriorSampling("RiverSwim-v0", seed=seed) for seed in range(10)]
     learn_many(agents, 20_000)
-    assert np.median([score(agent, agent.env) for agent in agents]) < 1
+    assert sum(score(agent, agent.env) < 1 for agent in agents) >= 2
