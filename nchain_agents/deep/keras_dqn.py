@@ -128,6 +128,9 @@ class KerasDQN(Agent, _Attributes):
 
     @hyperparameters.setter
     def hyperparameters(self, hyperparameters: Hyperparameters) -> None:
+        for name in hyperparameters.fixed:
+            if getattr(hyperparameters, name) != getattr(self._hyperparameters, name):
+                raise ValueError(f"{name} cannot be changed: the network is made for it")
         self._hyperparameters, self._program = hyperparameters, None
 
     @property
