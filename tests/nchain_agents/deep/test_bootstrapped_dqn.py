@@ -43,6 +43,8 @@ RICH: dict[str, Any] = {
     "loss": "mse",
     "exploration_initial_eps": 0.3,
 }
+# no update, and so no compilation of it
+ONLY_ACTS: dict[str, Any] = {"train_freq": 10**6, "compiled": False}
 SEEN = np.zeros((1, 1), np.float32)
 
 
@@ -132,7 +134,7 @@ def test_members_differ_and_no_step_changes_a_prior() -> None:
 def test_one_member_without_prior_and_masks_is_keras_dqn() -> None:
     parameters = {name: value for name, value in SMALL.items() if name != "ensemble_size"}
     exploring = {"learning_starts": 20, "exploration_initial_eps": 1.0} | parameters
-    exploring["exploration_final_eps"] = 0.05
+    exploring |= {"exploration_final_eps": 0.05, "compiled": False}
     plain = KerasDQN("NChain-v0", **exploring).learn(300)
     one = BootstrappedDQN("NChain-v0", ensemble_size=1, prior_scale=0, **exploring).learn(300)
     assert one.np_random.bit_generator.state == plain.np_random.bit_generator.state
@@ -172,7 +174,9 @@ def short(env_id: str = "NChain-v0") -> Any:
     return gym.make(env_id, max_episode_steps=20)
 
 
-@pytest.mark.parametrize("parameters", [SMALL, RICH], ids=["plain", "rich"])
+@pytest.mark.parametrize(
+    "parameters", [pytest.param(SMALL, marks=pytest.mark.slow), RICH], ids=["plain", "rich"]
+)
 def test_compiled_and_stepped_go_the_same_way(parameters: dict[str, Any]) -> None:
     stepped = BootstrappedDQN(short(), compiled=False, **parameters)
     compiled = BootstrappedDQN(short(), compiled=True, **parameters)
@@ -186,6 +190,7 @@ def test_compiled_and_stepped_go_the_same_way(parameters: dict[str, Any]) -> Non
     assert len(members) > 1
 
 
+@pytest.mark.slow
 @needs_jax
 def test_ensembles_that_learn_together_learn_what_each_learns_alone() -> None:
     parameters = {name: value for name, value in RICH.items() if name != "seed"}
@@ -210,7 +215,7 @@ def opposed(env: Any, **parameters: Any) -> BootstrappedDQN:
 
 
 # forward from the first of nine states earns nothing in five steps, and backward 2 in each
-CALM = {"n": 9, "slip": 0.0, "max_episode_steps": 5}
+CALM: dict[str, Any] = {"n": 9, "slip": 0.0, "max_episode_steps": 5}
 
 
 @pytest.mark.parametrize("compiled", [True, False])
@@ -249,9 +254,9 @@ def test_it_predicts_by_the_mean_and_explores_by_the_member_of_the_episode() -> 
 
 
 def test_masks_are_drawn_once_for_a_transition_and_a_member() -> None:
-    always = BootstrappedDQN("NChain-v0", **SMALL).learn(60)
+    always = BootstrappedDQN("NChain-v0", **SMALL | ONLY_ACTS).learn(60)
     assert (always.training_state.replay.rows[:60, 0, :3] == 1).all()
-    rare = {"mask_probability": 0.2, "buffer_size": 1000, "train_freq": 500}
+    rare = {"mask_probability": 0.2, "buffer_size": 1000} | ONLY_ACTS
     agent = BootstrappedDQN("NChain-v0", **SMALL | rare).learn(1000)
     masks = agent.training_state.replay.rows[:, 0, :3]
     assert set(masks.ravel()) == {0.0, 1.0}
@@ -278,25 +283,30 @@ def test_an_n_step_return_has_the_masks_of_its_first_transition() -> None:
     assert batch.discounts.tolist() == [[0.25], [0.25], [0.5]]
 
 
+def same(ours: KerasDQN, theirs: KerasDQN) -> bool:
+    pairs = zip(weights(ours), weights(theirs), strict=True)
+    return everything(ours) == everything(theirs) and all(
+        a.tobytes() == b.tobytes() for a, b in pairs
+    )
+
+
 def test_a_loaded_agent_learns_on_as_if_never_stopped(tmp_path: Path) -> None:
     agent = BootstrappedDQN(short(), compiled=False, **RICH).learn(71)
     agent.save(tmp_path / "agent")
-    copies = [load(tmp_path / "agent"), copy.deepcopy(agent)]
+    loaded = load(tmp_path / "agent")
+    assert isinstance(loaded, BootstrappedDQN)
+    assert (loaded.ensemble_size, loaded.prior_scale, loaded.mask_probability) == (3, 3.0, 0.5)
+    assert same(loaded, agent)
+    assert same(copy.deepcopy(agent), agent)
+    loaded.learn(60)
     agent.learn(60)
-    for one in copies:
-        assert isinstance(one, BootstrappedDQN)
-        assert (one.ensemble_size, one.prior_scale, one.mask_probability) == (3, 3.0, 0.5)
-        one.learn(60)
-        assert everything(one) == everything(agent)
-        assert all(
-            a.tobytes() == b.tobytes() for a, b in zip(weights(one), weights(agent), strict=True)
-        )
+    assert same(loaded, agent)
 
 
 def test_a_file_of_another_ensemble_is_refused(tmp_path: Path) -> None:
-    BootstrappedDQN("NChain-v0", **SMALL).learn(10).save(tmp_path / "agent")
-    with np.load(tmp_path / "agent") as file:
-        arrays = dict(file)
+    BootstrappedDQN("NChain-v0", **SMALL | ONLY_ACTS).learn(10).save(tmp_path / "agent")
+    with np.load(tmp_path / "agent") as saved:
+        arrays = dict(saved)
     cases = {
         "env must fit the saved network": {
             "header": np.array(
@@ -331,7 +341,7 @@ def test_a_bad_parameter_is_refused_by_name(parameters: dict[str, Any], message:
 
 
 def test_what_shapes_the_ensemble_cannot_be_assigned() -> None:
-    agent = BootstrappedDQN("NChain-v0", **SMALL)
+    agent = BootstrappedDQN("NChain-v0", **SMALL | ONLY_ACTS)
     agent.mask_probability = 0.5  # type: ignore[misc]
     agent.learn(20)
     assert 0 < agent.training_state.replay.rows[:20, 0, :3].mean() < 1
@@ -351,7 +361,8 @@ def test_hyperparameters_are_arguments_and_documented() -> None:
     agent = BootstrappedDQN("NChain-v0")
     text = " ".join(str(BootstrappedDQN.__doc__).split())
     for name in BootstrappedDQN.parameters:
-        assert arguments[name].default == getattr(agent, name)
+        default = arguments[name].default
+        assert getattr(agent, name) == (list(default) if name == "net_arch" else default)
         assert f"{name}: " in text
     assert (agent.exploration_initial_eps, agent.learning_starts) == (0.0, 0)
     with pytest.raises(TypeError, match=r"^BootstrappedDQN has no parameter 'prior'"):
