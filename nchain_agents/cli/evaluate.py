@@ -106,6 +106,7 @@ def _own(path: Path, choice: EnvChoice | None) -> tuple[Any, Env]:
     from nchain_agents import storage
     from nchain_agents.agent import load
     from nchain_agents.keras_backend import choose_keras_backend
+    from nchain_agents.public_names import MODULES
     from nchain_agents.quiet import import_quietly
 
     if _is_sb3(path):
@@ -116,7 +117,7 @@ def _own(path: Path, choice: EnvChoice | None) -> tuple[Any, Env]:
     saved = storage.read(path)
     with saved.named_in_errors():
         name = saved.field("class", str)
-    if name == "KerasDQN":
+    if MODULES.get(name, "").startswith("nchain_agents.deep."):
         choose_keras_backend()
         import_quietly(("keras",))
     model = load(path, None if choice is None else choice.make())

@@ -35,7 +35,8 @@ def next_members(hyperparameters: Hyperparameters, uniform: FloatArray) -> IntAr
     num_envs = uniform.shape[1]
     if hyperparameters.ensemble_size < 2:
         return np.zeros(num_envs, dtype=np.int64)
-    return (uniform[_MEMBER] * hyperparameters.ensemble_size).astype(np.int64)
+    members: IntArray = (uniform[_MEMBER] * hyperparameters.ensemble_size).astype(np.int64)
+    return members
 
 
 def bootstrap_masks(hyperparameters: Hyperparameters, uniform: FloatArray) -> npt.NDArray[Any]:

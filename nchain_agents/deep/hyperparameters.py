@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 from functools import partial
 from itertools import pairwise
 from textwrap import wrap
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -67,6 +67,9 @@ class Hyperparameters:
     Raises:
         ValueError: One is outside its range.
     """
+
+    # those that cannot be assigned, because the network is made for them
+    fixed: ClassVar[tuple[str, ...]] = ()
 
     gamma: float = _hyperparameter(0.99, "The discount factor, in [0, 1].", _share)
     learning_rate: float = _hyperparameter(1e-4, "Adam's step size, positive.", _learning_rate)
@@ -203,6 +206,8 @@ class BootstrappedHyperparameters(Hyperparameters):
         ValueError: One is outside its range.
     """
 
+    fixed: ClassVar[tuple[str, ...]] = ("ensemble_size", "prior_scale")
+
     # The members explore by being different; random actions would break off their plans.
     learning_starts: int = _with_default("learning_starts", 0)
     exploration_initial_eps: float = _with_default("exploration_initial_eps", 0.0)
@@ -211,7 +216,7 @@ class BootstrappedHyperparameters(Hyperparameters):
     prior_scale: float = _hyperparameter(
         3.0,
         "The factor of the priors, in [0, inf): how far the members' values lie apart before there "
-        "is evidence. It should be of the size of the returns.",
+        "is evidence.",
         partial(real, low=0),
     )
     mask_probability: float = _hyperparameter(

@@ -128,6 +128,9 @@ class KerasDQN(Agent, _Attributes):
 
     @hyperparameters.setter
     def hyperparameters(self, hyperparameters: Hyperparameters) -> None:
+        for name in hyperparameters.fixed:
+            if getattr(hyperparameters, name) != getattr(self._hyperparameters, name):
+                raise ValueError(f"{name} cannot be changed: the network is made for it")
         self._hyperparameters, self._program = hyperparameters, None
 
     @property
@@ -208,9 +211,10 @@ class KerasDQN(Agent, _Attributes):
     def _first_members(self) -> IntArray:
         """Return the members of an ensemble that act in the first episodes."""
         members, num_envs = self.hyperparameters.ensemble_size, self._adapter.num_envs
-        if members < 2:
-            return np.zeros(num_envs, dtype=np.int64)
-        return self.np_random.integers(members, size=num_envs)
+        drawn = np.zeros(num_envs, dtype=np.int64)
+        if members > 1:
+            drawn[:] = self.np_random.integers(members, size=num_envs)
+        return drawn
 
     def _train(self, until: int, on_episode: OnEpisode, progress: Progress) -> None:
         state, hyperparameters = self.training_state, self.hyperparameters

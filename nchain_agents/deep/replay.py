@@ -39,7 +39,7 @@ class Batch(NamedTuple):
             last = (rows[..., end + column] for column in range(4))
             return cls(observations, next_observations, *last)
         last = (rows[..., end + column, None] for column in range(4))
-        return cls(observations, next_observations, *last, masks=rows[..., :members])
+        return cls(observations, next_observations, *last)._replace(masks=rows[..., :members])
 
 
 class Replay:

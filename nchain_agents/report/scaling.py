@@ -21,7 +21,7 @@ from nchain_agents.report.pictures import (
     DASHES,
     MARKERS,
     MUTED,
-    REGRET,
+    EXPECTED_REGRET,
     STYLE,
     Picture,
     add_legend,
@@ -69,11 +69,11 @@ def scalings(comparison: Comparison) -> list[Scaling]:
             _lines(comparison, swept, "optimal_from", "median"),
         ),
         Scaling(
-            f"{REGRET.title.partition(' while')[0]} at the end",
-            REGRET.label,
+            f"{EXPECTED_REGRET.title.partition(' while')[0]} at the end",
+            EXPECTED_REGRET.label,
             f"Markers: after {steps:,} steps, interquartile mean of the seeds. Bars: 95 % "
             "bootstrap intervals.",
-            _lines(comparison, swept, REGRET.name, "iqm"),
+            _lines(comparison, swept, EXPECTED_REGRET.name, "iqm"),
         ),
     ]
     return [one for one in found if one.lines]
