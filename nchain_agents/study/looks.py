@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -35,8 +35,8 @@ def checked_looks(looks: Any, steps: int) -> Looks:
         if found is not None:
             number = _number(int(found[2]))
             return f"log:{number}" if found[1] else number
-    elif isinstance(looks, Iterable):
-        at = tuple(whole_steps("a step of looks", step) for step in looks)
+    elif isinstance(looks, Sequence) or (isinstance(looks, np.ndarray) and looks.ndim == 1):
+        at = tuple(whole_steps("looks (a step)", step) for step in looks)
         if at and all(first < second for first, second in pairwise(at)):
             if at[-1] > steps:
                 raise ValueError(f"looks must be steps of the run, which has {steps}, got {at[-1]}")

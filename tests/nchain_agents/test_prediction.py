@@ -67,7 +67,7 @@ def test_a_model_without_the_argument_is_refused_by_what_it_raised() -> None:
             return 0, None
 
     with pytest.raises(ValueError, match="unexpected keyword argument 'deterministic'"):
-        score(Old(), "NChain-v0")  # type: ignore[arg-type]
+        score(Old(), "NChain-v0")  # type: ignore[call-overload]
 
 
 class Counting:

@@ -532,9 +532,8 @@ def test_a_misspelt_hyperparameter_is_named() -> None:
 
 
 def test_it_tells_the_probabilities_of_its_actions() -> None:
-    agent = KerasDQN("NChain-v0", **SMALL)
+    agent = KerasDQN("NChain-v0", **SMALL, exploration_final_eps=0.2)
     np.testing.assert_array_equal(agent.action_probabilities(np.arange(5)), np.full((5, 2), 0.5))
-    agent.exploration_final_eps = 0.2
     agent.learn(60)
     greedy, _ = agent.predict(np.arange(5), deterministic=True)
     expected = 0.1 + 0.8 * np.eye(2)[greedy]

@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("keras", reason="needs the keras or the jax extra")
 
 from nchain_agents.evaluation import score
+from nchain_agents.prediction import Model
 from nchain_agents.presets import problem
 
 pytestmark = pytest.mark.slow
@@ -95,7 +96,8 @@ def test_in_the_grid_world_it_takes_a_shortest_path_in_10_of_10_seeds(
 
 
 def lake_score(seed: int) -> float:
-    return score(trained("frozenlake-deep", "keras-dqn", seed), "FrozenLake-v1")
+    agent: Model = trained("frozenlake-deep", "keras-dqn", seed)
+    return score(agent, "FrozenLake-v1")
 
 
 def test_on_the_slippery_lake_the_median_seed_scores_90(over_seeds: OverSeeds) -> None:

@@ -9,6 +9,7 @@ from nchain_agents import learn_many, score
 from nchain_agents.evaluation import ExactEvaluator, evaluator_of, scaled
 from nchain_agents.presets import Preset, presets_for, problem, problem_names
 from nchain_agents.study.environments import EnvChoice
+from nchain_agents.study.looks import looks_at
 from nchain_agents.study.plan import Task
 from nchain_agents.study.run import Run, train
 
@@ -37,7 +38,7 @@ TABULAR = ("q-learning", "sarsa", "expected-sarsa", "double-q", "posterior-sampl
 
 
 def trained(one: Preset, seed: int, steps: int) -> Run:
-    run = train(Task(one, EnvChoice("NChain-v0"), seed, steps, 100))
+    run = train(Task(one, EnvChoice("NChain-v0"), seed, steps, looks_at(20, steps), 100))
     assert run.failure is None
     return run
 

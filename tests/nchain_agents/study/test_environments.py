@@ -229,6 +229,6 @@ def test_an_agent_learns_on_a_table() -> None:
 @pytest.mark.parametrize("env", [None, 3, ["NChain-v0"]])
 def test_what_is_no_environment_is_refused(env: Any) -> None:
     with pytest.raises(ValueError, match="env must be an environment"):
-        score(None, env)  # type: ignore[arg-type]
+        score(None, env)  # type: ignore[call-overload]
     with pytest.raises(ValueError, match="env must be an environment"):
         compare(["q-learning"], env)
