@@ -19,9 +19,9 @@ from nchain_agents.files import whole_file
 from nchain_agents.report.pictures import (
     COLOURS,
     DASHES,
+    EXPECTED_REGRET,
     MARKERS,
     MUTED,
-    EXPECTED_REGRET,
     STYLE,
     Picture,
     add_legend,
