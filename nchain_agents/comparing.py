@@ -24,7 +24,7 @@ def compare(
     *,
     parameters: Mapping[str, Any] | None = None,
     sweep: Mapping[str, Sequence[Any]] | None = None,
-    seeds: int = 5,
+    seeds: int = 10,
     steps: float = 20_000,
     episodes: int = 100,
     looks: int | str | Sequence[int] = 20,
