@@ -71,7 +71,8 @@ class Section:
     @property
     def table(self) -> Table:
         """The figures of each agent, without times."""
-        regret = "expected regret" if self.exact else "realised regret"
+        expected = [about["expected_regret"]["iqm"] for about in self.about["agents"].values()]
+        regret = "realised regret" if None in expected else "expected regret"  # of all agents
         header = (*HEADER[:4], "reward/step", regret, "|Q - Q*|", *_LAST)
         rows = []
         for row, about in zip(self._overview.rows, self.about["agents"].values(), strict=True):

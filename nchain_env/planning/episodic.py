@@ -5,22 +5,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from nchain_env.bellman import (
-    Model,
-    RealArray,
-    backup,
-    checked_policy,
-    matrix,
-    model_of,
-    outcomes_of,
-)
+from nchain_env.bellman import RealArray, backup, checked_policy, model_of, outcomes_of
 from nchain_env.checks import integer
 from nchain_env.mdp import TabularMDP
 
 # The return of so many steps is finite, with rewards of at most LARGEST_REWARD.
 _LONGEST_HORIZON = 10**8
-# Up to this number of states, products of matrices take less time than one backup a step.
-_SQUARED_STATES = 64
 
 
 def policy_return(mdp: TabularMDP, policy: npt.ArrayLike, horizon: int) -> float:
@@ -30,8 +20,7 @@ def policy_return(mdp: TabularMDP, policy: npt.ArrayLike, horizon: int) -> float
         mdp: The process.
         policy: (S,) actions, or (S, A) probabilities of the actions.
         horizon: The number of steps after which an episode is truncated, from 0 to 100 million.
-            The computing time is proportional to its logarithm up to 64 states, and to the
-            horizon itself with more.
+            The computing time is proportional to it.
 
     Raises:
         ValueError: The policy does not fit the process, or `horizon` is not allowed.
@@ -39,29 +28,10 @@ def policy_return(mdp: TabularMDP, policy: npt.ArrayLike, horizon: int) -> float
     Source: Puterman 1994, section 4.2.
     """
     model = model_of(outcomes_of(mdp, checked_policy(mdp, policy)), 1.0)
-    steps = integer("horizon", horizon, 0, _LONGEST_HORIZON + 1)
-    if mdp.num_states <= _SQUARED_STATES:
-        return float(mdp.initial @ _squared(model, steps))
     v: RealArray = np.zeros(mdp.num_states)
-    for _ in range(steps):
+    for _ in range(integer("horizon", horizon, 0, _LONGEST_HORIZON + 1)):
         v = backup(model, v)
     return float(mdp.initial @ v)
-
-
-def _squared(model: Model, steps: int) -> RealArray:
-    """Return the returns of a number of steps, (S,), by repeated squaring of the backup.
-
-    A number of backups is again a reward and a matrix of probabilities: v becomes reward + P v.
-    """
-    reward, probability = model.reward, matrix(model.weight, model.next_state)
-    v: RealArray = np.zeros(len(reward))
-    while steps:
-        if steps % 2:
-            v = reward + probability @ v
-        reward = reward + probability @ reward
-        probability = probability @ probability
-        steps //= 2
-    return v
 
 
 def optimal_return(mdp: TabularMDP, horizon: int) -> float:
