@@ -218,7 +218,7 @@ def opposed(env: Any, **parameters: Any) -> BootstrappedDQN:
 CALM: dict[str, Any] = {"n": 9, "slip": 0.0, "max_episode_steps": 5}
 
 
-@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("compiled", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_one_member_drawn_for_an_episode_acts_in_all_of_it(compiled: bool) -> None:
     agent = opposed(gym.make("NChain-v0", **CALM), compiled=compiled).learn(500)
     assert set(agent.episode_returns) == {0.0, 10.0}
@@ -373,9 +373,9 @@ def test_hyperparameters_are_arguments_and_documented() -> None:
 def test_it_solves_deep_sea_with_the_steps_in_which_keras_dqn_does_not() -> None:
     # which action is right differs from cell to cell, so that no constant policy finds the reward
     def trained(preset: str, seed: int) -> float:
-        env = gym.make("DeepSea-v0", size=10, mapping_seed=42)
-        return score(problem("deepsea").preset(preset).make(env, seed).learn(4000), env)
+        env = gym.make("DeepSea-v0", size=14, mapping_seed=42)
+        return score(problem("deepsea").preset(preset).make(env, seed).learn(8400), env)
 
-    assert [trained("bootstrapped-dqn", seed) for seed in range(3)] == pytest.approx([100] * 3)
-    # no reward is found, and standing at the left side costs less than random actions
-    assert max(trained("keras-dqn", seed) for seed in range(3)) < 1
+    assert [trained("bootstrapped-dqn", seed) for seed in range(2)] == pytest.approx([100] * 2)
+    # no policy without the reward has a return above 0, and random actions have one near 0
+    assert max(trained("keras-dqn", seed) for seed in range(2)) < 1
