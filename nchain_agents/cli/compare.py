@@ -66,7 +66,9 @@ def compare(
             metavar="NAME=VALUE,...",
         ),
     ] = None,
-    seeds: Annotated[int, typer.Option(help="Number of seeds for each agent and environment.")] = 10,
+    seeds: Annotated[
+        int, typer.Option(help="Number of seeds for each agent and environment.")
+    ] = 10,
     steps: Annotated[int, typer.Option(help="Number of steps of a run.")] = 20_000,
     episodes: Annotated[
         int, typer.Option(help="Episodes per evaluation, where returns are not exact.")
