@@ -14,34 +14,34 @@ from nchain_agents.deep.backend import backend
 DISCOUNT = 0.9
 
 
-def _largest(values: Any) -> Any:
+def largest(values: Any) -> Any:
     return ops.max(values, axis=1)
 
 
-def _mean(values: Any) -> Any:
+def mean(values: Any) -> Any:
     return ops.mean(values, axis=1)
 
 
-def _least(values: Any) -> Any:
+def least(values: Any) -> Any:
     return ops.min(values, axis=1)
 
 
 # Of KERAS_MISTAKES: the target of rewards (B,), discounts (B,), which
 # are 0 after a terminal step, and next values (B, A).
 TARGETS: dict[str, Callable[[Any, Any, Any], Any]] = {
-    "": lambda r, d, v: r + d * _largest(v),
+    "": lambda r, d, v: r + d * largest(v),
     "epsilon-greedy target": lambda r, d, v: (
-        r + d * ((1 - EPSILON) * _largest(v) + EPSILON * _mean(v))
+        r + d * ((1 - EPSILON) * largest(v) + EPSILON * mean(v))
     ),
-    "reward clipped": lambda r, d, v: ops.clip(r, -1.0, 1.0) + d * _largest(v),
-    "reward scaled": lambda r, d, v: SCALE * r + d * _largest(v),
-    "reward shifted": lambda r, d, v: r + SHIFT + d * _largest(v),
-    "gamma squared": lambda r, d, v: r + d * d * _largest(v),
-    "gamma left out": lambda r, d, v: r + ops.sign(d) * _largest(v),
+    "reward clipped": lambda r, d, v: ops.clip(r, -1.0, 1.0) + d * largest(v),
+    "reward scaled": lambda r, d, v: SCALE * r + d * largest(v),
+    "reward shifted": lambda r, d, v: r + SHIFT + d * largest(v),
+    "gamma squared": lambda r, d, v: r + d * d * largest(v),
+    "gamma left out": lambda r, d, v: r + ops.sign(d) * largest(v),
     "no bootstrap": lambda r, d, v: r,
-    "another gamma": lambda r, d, v: r + GAMMA * ops.sign(d) * _largest(v),
-    "mean of the next values": lambda r, d, v: r + d * _mean(v),
-    "minimum of the next values": lambda r, d, v: r + d * _least(v),
+    "another gamma": lambda r, d, v: r + GAMMA * ops.sign(d) * largest(v),
+    "mean of the next values": lambda r, d, v: r + d * mean(v),
+    "minimum of the next values": lambda r, d, v: r + d * least(v),
 }
 
 

@@ -374,7 +374,7 @@ def test_it_solves_deep_sea_with_the_steps_in_which_keras_dqn_does_not() -> None
     # which action is right differs from cell to cell, so that no constant policy finds the reward
     def trained(preset: str, seed: int) -> float:
         env = gym.make("DeepSea-v0", size=14, mapping_seed=42)
-        return score(problem("deepsea").preset(preset).make(env, seed).learn(8400), env)
+        return float(score(problem("deepsea").preset(preset).make(env, seed).learn(8400), env))
 
     assert [trained("bootstrapped-dqn", seed) for seed in range(2)] == pytest.approx([100] * 2)
     # no policy without the reward has a return above 0, and random actions have one near 0

@@ -220,7 +220,10 @@ def test_no_process_outlives_the_one_that_began_it(tmp_path: Path, number: int) 
     folders = [str(here), str(here.parents[1] / "helpers")]
     command = [sys.executable, "-c", code, str(tmp_path), *folders]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as parent:
-        found = processes(tmp_path, 2)
-        parent.send_signal(number)
-        assert parent.wait(60) == -number
+        try:
+            found = processes(tmp_path, 2)
+            parent.send_signal(number)
+            assert parent.wait(60) == -number
+        finally:
+            parent.kill()  # a shell may have had it ignore the signal
     assert eventually(lambda: not any(map(alive, found)))
