@@ -405,4 +405,4 @@ def test_help_needs_no_learning_library() -> None:
 def test_the_agents_package_is_imported_lazily() -> None:
     code = "import nchain_agents, sys; print('numpy' in sys.modules, dir(nchain_agents)[1])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["False", "DoubleQLearning"]
+    assert done.stdout.split() == ["False", "BootstrappedDQN"]

@@ -131,6 +131,7 @@ def test_members_differ_and_no_step_changes_a_prior() -> None:
         assert (array[0] != array[2]).all()
 
 
+@pytest.mark.slow
 def test_one_member_without_prior_and_masks_is_keras_dqn() -> None:
     parameters = {name: value for name, value in SMALL.items() if name != "ensemble_size"}
     exploring = {"learning_starts": 20, "exploration_initial_eps": 1.0} | parameters
@@ -290,6 +291,7 @@ def same(ours: KerasDQN, theirs: KerasDQN) -> bool:
     )
 
 
+@pytest.mark.slow
 def test_a_loaded_agent_learns_on_as_if_never_stopped(tmp_path: Path) -> None:
     agent = BootstrappedDQN(short(), compiled=False, **RICH).learn(71)
     agent.save(tmp_path / "agent")

@@ -371,7 +371,7 @@ def test_names_are_only_text(opened: Opener) -> None:
     assert page.title() == "2 agents on NChain-v0 slip=0.1"
     assert page.locator("script").count() == 0
     assert page.get_by_role("rowheader", name=NASTY).count() >= 2  # figures, policies
-    assert page.locator("svg text", has_text=NASTY).count() == 3  # legends
+    assert page.locator("svg text", has_text=NASTY).count() == 5  # legends
 
 
 def test_without_a_model_it_says_so_and_shows_no_exact_answers(opened: Opener) -> None:
