@@ -50,6 +50,15 @@ class CheckpointEvaluator:
         """The exact evaluator, None where there is none."""
         return self.evaluator if isinstance(self.evaluator, ExactEvaluator) else None
 
+    def first_look(self, model: Any) -> ExpectedRegret:
+        """Return the expected regret of a learner, before its first step.
+
+        Raises:
+            ValueError: What it begins with is not finite.
+        """
+        _check_finite(model)
+        return ExpectedRegret(self.evaluator, model)
+
     def checkpoint(
         self,
         model: Any,

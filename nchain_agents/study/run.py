@@ -130,7 +130,7 @@ def train(task: Task) -> Run:
         def first_look() -> ExpectedRegret:
             nonlocal evaluating
             begin = time.perf_counter()
-            looked = ExpectedRegret(evaluator.evaluator, model)
+            looked = evaluator.first_look(model)
             evaluating += time.perf_counter() - begin
             return looked
 

@@ -77,6 +77,7 @@ def test_a_phase_is_an_episode_of_the_training() -> None:
     assert len(set(found)) > 1
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_row_for_every_agent(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
