@@ -16,7 +16,7 @@ IMAGE_LINK = re.compile(r"!\[([^\]]*)\]\(([^)]*)\)")
 
 def test_every_picture_of_the_readme_is_there_and_says_what_it_shows() -> None:
     links = IMAGE_LINK.findall((ROOT / "README.md").read_text(encoding="utf-8"))
-    pictures = ["chain.gif", "comparison.png", "check.png"]
+    pictures = ["chain.gif", "comparison.png", "deep-sea.png", "check.png"]
     assert [Path(path).name for _, path in links] == pictures
     for text, path in links:
         assert (ROOT / path).is_file()
