@@ -13,6 +13,7 @@ import numpy.typing as npt
 from gymnasium.error import DependencyNotInstalled
 from gymnasium.experimental.functional import FuncEnv
 
+from nchain_env.extras import install_command
 from nchain_env.mdp import FloatArray, TabularMDP
 from nchain_env.uniform import split
 
@@ -21,7 +22,7 @@ try:
     import jax.numpy as jnp
 except ImportError as error:
     raise DependencyNotInstalled(
-        'nchain_env.functional needs JAX, run `pip install "nchain-env[jax]"`'
+        f"nchain_env.functional needs JAX, run `{install_command('jax')}`"
     ) from error
 
 

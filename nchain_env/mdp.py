@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nchain_env.checks import index
+from nchain_env.representation import html_table, text_table
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -21,9 +22,11 @@ TransitionDict = dict[int, dict[int, list[tuple[float, int, float, bool]]]]
 # The sum of 100 million such rewards is still finite.
 LARGEST_REWARD = 1e300
 _SUM_TOLERANCE = 1e-9
+# A table of at most so many states and actions is shown as one.
+_SHOWN_PAIRS = 64
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TabularMDP:
     """A finite Markov decision process, as the outcomes of every action in every state.
 
@@ -88,6 +91,33 @@ class TabularMDP:
     # Pickling does not keep the read-only flag, so unpickling calls the constructor.
     def __reduce__(self) -> tuple[type[TabularMDP], tuple[npt.NDArray[Any], ...]]:
         return TabularMDP, tuple(getattr(self, name) for name in _DTYPES)
+
+    def __repr__(self) -> str:
+        states, actions, outcomes = self.next_state.shape
+        sizes = ((states, "state"), (actions, "action"), (outcomes, "outcome"))
+        counts = (f"{size:,} {what}{'s' if size > 1 else ''}" for size, what in sizes)
+        return f"<TabularMDP: {', '.join(counts)}>"
+
+    def __str__(self) -> str:
+        shown = self._shown()
+        return repr(self) if shown is None else f"{self!r}\n{text_table(shown)}"
+
+    def _repr_html_(self) -> str | None:
+        shown = self._shown()
+        caption = f"{repr(self)[1:-1]}; probability -> next state"
+        return None if shown is None else html_table(shown, caption)
+
+    def _shown(self) -> TransitionDict | None:
+        """Return the outcomes that have a probability; None where there are too many to show."""
+        if self.num_states * self.num_actions > _SHOWN_PAIRS:
+            return None
+        return {
+            state: {
+                action: [outcome for outcome in outcomes if outcome[0] > 0]
+                for action, outcomes in actions.items()
+            }
+            for state, actions in self.P.items()
+        }
 
     @property
     def num_states(self) -> int:

@@ -14,6 +14,7 @@ from gymnasium.spaces import Discrete
 
 from nchain_env.checks import index, instance, integer
 from nchain_env.mdp import FloatArray, TabularMDP, TransitionDict
+from nchain_env.representation import call
 from nchain_env.uniform import raw_uniform, thresholds
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class TabularEnv(gym.Env[Any, Any]):
     _random_raw: Callable[[], int]
     # Set here because Gymnasium up to 1.2 closes a deleted env, even if its constructor raised.
     _renderer: Renderer | None = None
+    # The constructor's arguments, where they are not attributes by the same names.
+    _given: dict[str, Any] | None = None
 
     def __init__(self, mdp: TabularMDP, render_mode: str | None = None) -> None:
         self.mdp = mdp
@@ -55,6 +58,12 @@ class TabularEnv(gym.Env[Any, Any]):
         # The last step, for pictures; kept only with a render mode.
         self._last: dict[str, Any] = {}
         self._steps, self._return = 0, 0.0
+
+    def __repr__(self) -> str:
+        return call(self, self._given)
+
+    def __str__(self) -> str:  # which the wrappers of `gym.make` show
+        return f"<{self!r}>"
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy must draw from its own generator.

@@ -19,6 +19,7 @@ from gymnasium.vector.utils import batch_space
 from nchain_env.checks import instance, integer, size
 from nchain_env.known_tables import known_table, time_limit
 from nchain_env.mdp import BoolArray, FloatArray, IntArray, TabularMDP, TransitionDict
+from nchain_env.representation import call
 from nchain_env.tabular_env import (
     NO_RENDER_MODE,
     RESET,
@@ -132,6 +133,9 @@ class TabularVectorEnv(VectorEnv[IntArray, npt.ArrayLike, npt.NDArray[Any]]):
         self._last: dict[str, npt.NDArray[Any]] = {}
         self._last_info: dict[str, npt.NDArray[Any]] = {}
         self._return = np.zeros(self.num_envs if self.render_mode else 0)
+
+    def __repr__(self) -> str:
+        return call(self)
 
     @classmethod
     def from_env(

@@ -67,7 +67,33 @@ def _pictures() -> Pictures:
     return CHAIN
 
 
-class NChainEnv(TabularEnv):
+class _Parameters:
+    """The parameters of a chain, as its table has them."""
+
+    mdp: TabularMDP
+
+    @property
+    def n(self) -> int:
+        """The number of states."""
+        return self.mdp.num_states
+
+    @property
+    def slip(self) -> float:
+        """The probability of a slip."""
+        return float(self.mdp.probability[0, FORWARD, 0])
+
+    @property
+    def small(self) -> float:
+        """The reward of going backward."""
+        return float(self.mdp.reward[0, BACKWARD, 1])
+
+    @property
+    def large(self) -> float:
+        """The reward of going forward in the last state."""
+        return float(self.mdp.reward[-1, FORWARD, 1])
+
+
+class NChainEnv(_Parameters, TabularEnv):
     """A chain of states with a small reward for going back and a large one at its end.
 
     ## Description
@@ -170,26 +196,6 @@ class NChainEnv(TabularEnv):
         return {"prob": probability, "slipped": outcome == 0}
 
     @property
-    def n(self) -> int:
-        """The number of states."""
-        return self.mdp.num_states
-
-    @property
-    def slip(self) -> float:
-        """The probability of a slip."""
-        return float(self.mdp.probability[0, FORWARD, 0])
-
-    @property
-    def small(self) -> float:
-        """The reward of going backward."""
-        return float(self.mdp.reward[0, BACKWARD, 1])
-
-    @property
-    def large(self) -> float:
-        """The reward of going forward in the last state."""
-        return float(self.mdp.reward[-1, FORWARD, 1])
-
-    @property
     def state(self) -> int | None:
         """The current state; None before the first reset."""
         return self.s
@@ -202,7 +208,7 @@ class NChainEnv(TabularEnv):
         return {(ord("f"),): FORWARD, (ord("b"),): BACKWARD}
 
 
-class NChainVectorEnv(TabularVectorEnv):
+class NChainVectorEnv(_Parameters, TabularVectorEnv):
     """`num_envs` chains, stepped together by array operations.
 
     It is a TabularVectorEnv of the chain; its infos have `slipped` as those of NChainEnv.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from nchain_env.checks import fits, integer, one_of, real
@@ -165,10 +167,16 @@ class DeepSeaEnv(TabularEnv):
         mapping_seed: int | None = None,
         render_mode: str | None = None,
     ) -> None:
-        mdp = deep_sea_mdp(size, deterministic, unscaled_move_cost, mapping_seed)
+        given: dict[str, Any] = {
+            "size": size,
+            "deterministic": deterministic,
+            "unscaled_move_cost": unscaled_move_cost,
+            "mapping_seed": mapping_seed,
+        }
         if mapping_seed is None:
             self.action_names = ("left", "right")
-        super().__init__(mdp, render_mode)
+        super().__init__(deep_sea_mdp(**given), render_mode)
+        self._given = {**given, "render_mode": render_mode}
 
 
 vector_env = vector_form(DeepSeaEnv)

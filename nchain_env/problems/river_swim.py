@@ -200,8 +200,9 @@ class RiverSwimEnv(TabularEnv):
         large: float | None = None,
         render_mode: str | None = None,
     ) -> None:
-        mdp = river_swim_mdp(n, variant, up=up, down=down, ends=ends, small=small, large=large)
-        super().__init__(mdp, render_mode)
+        given = {"up": up, "down": down, "ends": ends, "small": small, "large": large}
+        super().__init__(river_swim_mdp(n, variant, **given), render_mode)
+        self._given = {"n": n, "variant": variant, **given, "render_mode": render_mode}
 
 
 vector_env = vector_form(RiverSwimEnv)

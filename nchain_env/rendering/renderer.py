@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.error import DependencyNotInstalled
 
+from nchain_env.extras import install_command
+
 if TYPE_CHECKING:
     import pygame
 
@@ -91,7 +93,7 @@ class Renderer:
             import pygame
         except ImportError as error:
             raise DependencyNotInstalled(
-                'pygame is not installed, run `pip install "nchain-env[render]"`'
+                f"pygame is not installed, run `{install_command('render')}`"
             ) from error
         picture = self.pictures.as_picture(snapshot)
         if self.render_mode == "human":

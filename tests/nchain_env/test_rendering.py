@@ -183,7 +183,7 @@ def test_without_pygame_the_error_names_the_extra(
     monkeypatch: pytest.MonkeyPatch, render_mode: str
 ) -> None:
     monkeypatch.setitem(sys.modules, "pygame", None)
-    with pytest.raises(DependencyNotInstalled, match=r'pip install "nchain-env\[render\]"'):
+    with pytest.raises(DependencyNotInstalled, match=r"run `pip install .*\[render\]'`"):
         Renderer(CHAIN, render_mode, 4).draw(snapshot())
 
 
