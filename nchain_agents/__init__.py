@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from nchain_agents.tabular.rmax import RMax
     from nchain_agents.tabular.sarsa import Sarsa
     from nchain_agents.tabular.ucrl2 import UCRL2
+    from nchain_agents.tuning import tune
 
 __all__ = [
     "MBIEEB",
@@ -51,6 +52,7 @@ __all__ = [
     "learn_many",
     "load",
     "score",
+    "tune",
 ]
 
 

@@ -12,7 +12,9 @@ def main() -> None:
             import rich  # noqa: F401
             import typer  # noqa: F401
         except ModuleNotFoundError as missing:
-            needs = f"the command line needs {missing.name}: pip install 'nchain-env[agents]'"
+            from nchain_env.extras import install_command
+
+            needs = f"the command line needs {missing.name}: {install_command('agents')}"
             sys.exit(f"nchain: {needs}")
         from nchain_agents.cli import run
 

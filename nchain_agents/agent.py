@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
-import json
 import os
+import sys
+import time
 from abc import ABC, abstractmethod
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
-import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
 from nchain_agents import storage
-from nchain_agents.env_argument import Env, EnvLike, environment
+from nchain_agents.env_argument import Env, EnvLike, environment, shown
+from nchain_agents.env_recipe import made_by, recipe_of
 from nchain_agents.interrupts import answer, held
+from nchain_agents.listeners import Listeners
+from nchain_agents.logger import Logger, event_files, run_folder
 from nchain_agents.model_env import ModelEnv, model_env
 from nchain_agents.progress import training_progress
 from nchain_agents.public_names import MODULES, public
+from nchain_agents.sb3 import vec_env
 from nchain_env.checks import integer, real, whole_steps
-from nchain_env.mdp import FloatArray
+from nchain_env.mdp import BoolArray, FloatArray
+from nchain_env.representation import call
 
 Callback = Callable[["Agent"], bool | None]
+LogFolder = str | os.PathLike[str] | None
 OnEpisode = Callable[[], bool] | None  # called at the end of an episode; False stops the training
 Progress = Callable[[], None]
 
-# A larger argument of an environment in a file must not exceed the size of the file's arrays.
-_LARGE = 2**20
+# Means are taken over so many of the last episodes.
+_WINDOW = 100
 
 
 class Agent(ABC):
@@ -38,6 +46,8 @@ class Agent(ABC):
             EnvSpec, a function, or a TabularMDP.
         gamma: The discount factor, in [0, 1].
         seed: The seed of the agent and of its environment, whose generators are separate.
+        tensorboard_log: A folder for TensorBoard's files, in which each training has a folder of
+            its own; None: nothing is written. It is an attribute, too, and is not saved.
 
     Raises:
         ValueError: A parameter is outside its range.
@@ -46,7 +56,14 @@ class Agent(ABC):
     # The hyperparameters, which are attributes and arguments of the constructor by the same name.
     parameters: ClassVar[tuple[str, ...]] = ("gamma",)
 
-    def __init__(self, env: EnvLike, *, gamma: float = 0.95, seed: int | None = None) -> None:
+    def __init__(
+        self,
+        env: EnvLike,
+        *,
+        gamma: float = 0.95,
+        seed: int | None = None,
+        tensorboard_log: LogFolder = None,
+    ) -> None:
         self._env: Env = environment(env)
         self.gamma = real("gamma", gamma, 0, 1)
         if seed is not None:
@@ -58,9 +75,25 @@ class Agent(ABC):
         # The last observation; None before the first reset.
         self._observation: Any = None
         self._episode_return = 0.0
+        self._episode_length = 0
         self.num_timesteps = 0
         self._end = 1  # the number of steps at the end of the training, for schedules
         self.episode_returns = array("d")  # of every finished episode
+        self.episode_lengths = array("q")  # the numbers of their steps
+        self.tensorboard_log = _log_folder(tensorboard_log)
+        self._logger = Logger()
+        self._own_logger = True  # not the user's
+        self._run_folders: dict[tuple[str, str], Path] = {}
+        # when the present call of `learn` began, and at which step
+        self._learning_since = time.perf_counter(), 0
+        self._vec_env: Any = None
+        # whether a callback is called after each step
+        self._step_by_step = False
+
+    def __repr__(self) -> str:
+        values = {name: getattr(self, name) for name in self.parameters}
+        made = call(self, {"env": shown(self.env), **values})
+        return f"<{made} after {self.num_timesteps:,} steps>" if self.num_timesteps else made
 
     @property
     def env(self) -> Env:
@@ -81,19 +114,49 @@ class Agent(ABC):
             ours, theirs = getattr(self._env, name), getattr(env, name)
             if ours != theirs:
                 raise ValueError(f"env must have the {name} {ours}, got {theirs}")
-        self._env = env
+        self._env, self._vec_env = env, None
         if self._observation is not None:
             self._leave_episode()
+
+    def set_env(self, env: EnvLike) -> None:
+        """Learn in another environment from now on, as by assigning `env`.
+
+        Raises:
+            ValueError: It has other spaces.
+        """
+        self.env = env
+
+    def get_env(self) -> Any:
+        """Return the environment as stable-baselines3 has it: a `VecEnv` that holds `env`.
+
+        A Gymnasium vector environment is returned as it is.
+
+        Raises:
+            ModuleNotFoundError: stable-baselines3 is not installed.
+        """
+        if self._vec_env is None:
+            self._vec_env = vec_env(self.env)
+        return self._vec_env
+
+    def get_vec_normalize_env(self) -> None:
+        """Return None, as no environment is normalised; stable-baselines3's callbacks ask."""
+        return None
 
     def _leave_episode(self) -> None:
         """Begin a new episode, with a new seed, when learning goes on; this one does not count."""
         self._observation = None
-        self._episode_return = 0.0
+        self._episode_return, self._episode_length = 0.0, 0
         seeds = np.random.SeedSequence([self._env_seed, self.num_timesteps])
         self._env_seed = int(seeds.generate_state(1)[0])
 
     def learn(
-        self, total_timesteps: float, callback: Callback | None = None, progress_bar: bool = False
+        self,
+        total_timesteps: float,
+        callback: Any = None,
+        log_interval: int | None = 4,
+        tb_log_name: str | None = None,
+        reset_num_timesteps: bool = False,
+        progress_bar: bool = False,
     ) -> Self:
         """Learn for a number of steps, going on where the last call ended.
 
@@ -110,47 +173,150 @@ class Agent(ABC):
                 training. With an attribute `n_steps`, a number of at least 1, it is called at every
                 multiple of so many steps and at the end of the training instead; see
                 `EveryNTimesteps`. With an attribute `at_timesteps`, a list of increasing numbers,
-                it is called at these steps and at the end; see `callbacks.AtTimesteps`.
+                it is called at these steps and at the end; see `callbacks.AtTimesteps`. A callback
+                of stable-baselines3's is called after each step, and a list of callbacks one after
+                the other.
+            log_interval: With `tensorboard_log`, or a logger of your own, statistics are written
+                each time so many episodes have ended; None: only callbacks write some.
+            tb_log_name: The name of the run: its folder is `NAME_1`, `NAME_2`, ...; None: that of
+                the class.
+            reset_num_timesteps: Count steps and episodes from 0 again, with schedules laid over
+                these steps only, a new episode and a new folder of the log. What was learned stays.
             progress_bar: Show the steps a second and the return of the last episode.
 
         Raises:
-            ValueError: total_timesteps is not such a number, or callback not such a function; or,
-                from a network, a reward or an observation is NaN or infinite: then the agent keeps
-                what it had learned, and begins a new episode when it learns on.
+            ValueError: total_timesteps or log_interval is not such a number, or callback not such a
+                function; or, from a network, a reward or an observation is NaN or infinite: then
+                the agent keeps what it had learned, and begins a new episode when it learns on.
+            ModuleNotFoundError: tensorboard_log is given, and TensorBoard is not installed.
             KeyboardInterrupt: It was interrupted.
         """
         steps = whole_steps("total_timesteps", total_timesteps)
-        next_call = _next_call(callback)
-        goes_on = True
-        with held(), training_progress(steps, progress_bar) as show:
+        if log_interval is not None:
+            integer("log_interval", log_interval, 1)
+        listeners = Listeners(callback)
+        name = type(self).__name__ if tb_log_name is None else tb_log_name
+        new_run = reset_num_timesteps or self.num_timesteps == 0
+        with held(), self._logging(name, new_run), training_progress(steps, progress_bar) as show:
+            if reset_num_timesteps:
+                self._count_from_zero()
             start = self.num_timesteps
             self._end = end = start + steps
             self._begin()
+            self._learning_since = time.perf_counter(), start
+            writes = self._logger.dir is not None or not self._own_logger
+            interval = log_interval if writes else None
+            logged = len(self.episode_returns)
 
             def progress() -> None:
                 if self.episode_returns:
                     show(self.num_timesteps - start, self.episode_returns[-1])
 
-            def call() -> bool:
-                nonlocal goes_on
-                goes_on = callback is None or callback(self) is not False
-                return goes_on
+            def log_is_due() -> bool:
+                ended = len(self.episode_returns)
+                return interval is not None and ended // interval > logged // interval
 
-            on_episode = None if callback is None or next_call is not None else call
-            while self.num_timesteps < end and goes_on:
-                until = end
-                if next_call is not None:
-                    until = min(end, next_call(self.num_timesteps) or end)
-                self._train(until, on_episode, progress)
-                if next_call is not None and self.num_timesteps >= until:
-                    call()
+            def episode_ended() -> bool:
+                return listeners.episode(self) and not log_is_due()
+
+            on_episode = episode_ended if interval or listeners.at_episodes else None
+            arguments = {
+                "self": self,
+                "total_timesteps": end,
+                "callback": callback,
+                "log_interval": log_interval,
+                "tb_log_name": name,
+                "reset_num_timesteps": reset_num_timesteps,
+                "progress_bar": progress_bar,
+            }
+            self._step_by_step = listeners.each_step
+            listeners.begin(self, arguments)
+            while self.num_timesteps < end and listeners.go_on:
+                self._train(listeners.next_step(self.num_timesteps, end), on_episode, progress)
+                listeners.step(self, end)
+                if log_is_due():
+                    self.dump_logs()
+                    logged = len(self.episode_returns)
                 answer()
+            listeners.end()
         return self
 
     def _begin(self) -> None:
         """Begin an episode where none is going on."""
         if self._observation is None:
             self._observation, _ = self.env.reset(seed=self._env_seed)
+
+    def _count_from_zero(self) -> None:
+        """Count steps and episodes from 0 again, and leave the present episode."""
+        if self.num_timesteps:
+            self._leave_episode()
+            self.num_timesteps = 0
+            self.episode_returns, self.episode_lengths = array("d"), array("q")
+
+    @property
+    def logger(self) -> Any:
+        """What training and callbacks report to: a `Logger`, or what `set_logger` was given."""
+        return self._logger
+
+    def set_logger(self, logger: Any) -> None:
+        """Report to another logger, in place of `tensorboard_log`.
+
+        Args:
+            logger: One of stable-baselines3's, or another with its methods `record` and `dump`.
+
+        Raises:
+            ValueError: It is something else.
+        """
+        if not (
+            callable(getattr(logger, "record", None)) and callable(getattr(logger, "dump", None))
+        ):
+            raise ValueError(f"logger must have the methods record and dump, got {logger!r}")
+        self._logger, self._own_logger = logger, False
+
+    @contextmanager
+    def _logging(self, name: str, new_run: bool) -> Iterator[None]:
+        """Write to the folder of this run in the block, if there is a `tensorboard_log`."""
+        if not self._own_logger:
+            yield
+            return
+        folder, parent = None, _log_folder(self.tensorboard_log)
+        if parent is not None:
+            event_files()  # refused before a folder is made
+            run = os.fspath(parent), name
+            if new_run or run not in self._run_folders:
+                self._run_folders[run] = run_folder(*run, goes_on=not new_run)
+            folder = self._run_folders[run]
+        self._logger = logger = Logger(folder)
+        try:
+            yield
+        finally:
+            logger.close()
+
+    def dump_logs(self) -> None:
+        """Write the statistics of the training to `logger`, under stable-baselines3's names."""
+        record, (since, start) = self._logger.record, self._learning_since
+        elapsed = max(time.perf_counter() - since, sys.float_info.epsilon)
+        if self.episode_returns:
+            record("rollout/ep_rew_mean", float(np.mean(self.episode_returns[-_WINDOW:])))
+        if self.episode_lengths:
+            record("rollout/ep_len_mean", float(np.mean(self.episode_lengths[-_WINDOW:])))
+        for name, value in self._statistics().items():
+            record(name, value)
+        record("time/fps", int((self.num_timesteps - start) / elapsed))
+        # which the axes of TensorBoard show
+        record("time/episodes", len(self.episode_returns), exclude="tensorboard")
+        record("time/time_elapsed", int(elapsed), exclude="tensorboard")
+        record("time/total_timesteps", self.num_timesteps, exclude="tensorboard")
+        self._logger.dump(self.num_timesteps)
+
+    def _statistics(self) -> dict[str, float]:
+        """Return what is reported beside episodes and time."""
+        return {}
+
+    @property
+    def dones(self) -> BoolArray:
+        """Which environments' episodes the last step ended, (N,)."""
+        return np.array([self.num_timesteps > 0 and self._episode_length == 0])
 
     @property
     def total_reward(self) -> float:
@@ -232,14 +398,17 @@ class Agent(ABC):
         Raises:
             OSError: The file cannot be written.
         """
-        returns = {"episode_returns": np.asarray(self.episode_returns)}
-        storage.write(path, self._header(), {**self._arrays(), **returns})
+        episodes = {
+            "episode_returns": np.asarray(self.episode_returns),
+            "episode_lengths": np.asarray(self.episode_lengths),
+        }
+        storage.write(path, self._header(), {**self._arrays(), **episodes})
 
     def _header(self) -> dict[str, Any]:
         """Return what is saved beside `_arrays`, ready for JSON."""
         return {
             "class": type(self).__name__,
-            "env": _recipe(self.env),
+            "env": recipe_of(self.env),
             "env_seed": self._env_seed,
             "place": self._episode_state(),
             "parameters": {name: getattr(self, name) for name in self.parameters},
@@ -261,6 +430,7 @@ class Agent(ABC):
             "position": model.position,
             "generator": generator,
             "episode_return": self._episode_return,
+            "episode_length": self._episode_length,
         }
 
     @classmethod
@@ -290,24 +460,26 @@ class Agent(ABC):
             if kind != cls.__name__:
                 raise ValueError(f"it holds a {kind}, not a {cls.__name__}")
             place = saved.field("place", dict, type(None))
-            made: Env
+            own: Env
             if env is None:
-                made = _make(saved.field("env", dict, type(None)), saved.size)
+                own = made_by(saved.field("env", dict, type(None)), saved.size)
             else:
-                made = environment(env)
+                own = environment(env)
             parameters = saved.field("parameters", dict)
             if set(parameters) != set(cls.parameters):
                 raise ValueError(
                     f"a {cls.__name__} must have the parameters {', '.join(cls.parameters)}, "
                     f"got {', '.join(parameters)}"
                 )
-            agent = cls._built(made, storage.bounded("parameters", parameters), saved)
+            agent = cls._built(own, storage.bounded("parameters", parameters), saved)
             agent.num_timesteps = saved.count("num_timesteps")
             agent._end = saved.count("end", 1)
             agent._env_seed = saved.count("env_seed", 0, 2**32)
             storage.set_generator("generator", agent.np_random, saved.field("generator", dict))
             returns = saved.array("episode_returns", np.float64, (None,))
             agent.episode_returns.frombytes(returns.tobytes())
+            lengths = saved.array("episode_lengths", np.int64, (None,), 1, storage.LARGEST)
+            agent.episode_lengths.frombytes(lengths.tobytes())
             agent._restore(saved)
             saved.nothing_left()
             if place and env is None:
@@ -323,8 +495,10 @@ class Agent(ABC):
 
     def _restore_episode(self, place: dict[str, Any]) -> None:
         model = ModelEnv(self.env)
-        if set(place) != {"position", "generator", "episode_return"}:
-            raise ValueError("place must say position, generator and episode_return")
+        if set(place) != {"position", "generator", "episode_return", "episode_length"}:
+            raise ValueError(
+                "place must say position, generator and the episode's return and length so far"
+            )
         position = storage.typed("position", place["position"], list)
         if len(position) != 2:
             raise ValueError(f"position must be a state and a number of steps, got {position}")
@@ -333,29 +507,19 @@ class Agent(ABC):
         # an episode ends when it has as many steps as its limit
         elapsed = integer("elapsed", position[1], 0, model.max_episode_steps)
         episode_return = storage.typed("episode_return", place["episode_return"], float, int)
+        episode_length = integer("episode_length", place["episode_length"], 0, storage.LARGEST)
         self.env.reset()
         model.position = state, elapsed
         storage.set_generator("generator", model.np_random, place["generator"])
         self._observation = state
         self._episode_return = float(episode_return)
+        self._episode_length = episode_length
 
 
-def _next_call(callback: Any) -> Callable[[int], int | None] | None:
-    """Return the function from a step to the next one at which a callback is to be called.
-
-    It is None after the last such step. No function: the callback is for the ends of episodes.
-    """
-    # a class is callable, but its instances say nothing about the training
-    if callback is not None and (not callable(callback) or isinstance(callback, type)):
-        raise ValueError(f"callback must be None or a function of the agent, got {callback!r}")
-    steps = getattr(callback, "at_timesteps", None)
-    if steps is not None:
-        return lambda now: next((step for step in steps if step > now), None)
-    n_steps = getattr(callback, "n_steps", None)
-    if n_steps is None:
-        return None
-    interval = whole_steps("n_steps of callback", n_steps)
-    return lambda now: (now // interval + 1) * interval
+def _log_folder(tensorboard_log: Any) -> LogFolder:
+    if tensorboard_log is not None and not isinstance(tensorboard_log, str | os.PathLike):
+        raise ValueError(f"tensorboard_log must be a folder or None, got {tensorboard_log!r}")
+    return tensorboard_log
 
 
 def load(path: str | os.PathLike[str], env: EnvLike | None = None) -> Agent:
@@ -376,45 +540,3 @@ def load(path: str | os.PathLike[str], env: EnvLike | None = None) -> Agent:
         if not (isinstance(kind, type) and issubclass(kind, Agent)) or kind is Agent:
             raise ValueError(f"it holds a {name!r}, which is no agent of this version")
     return kind._loaded(saved, env)
-
-
-def _recipe(env: Env) -> dict[str, Any] | None:
-    """Return how to make such an environment, None where its id and JSON do not suffice."""
-    spec = env.spec
-    if spec is None or spec.additional_wrappers or isinstance(env, gym.vector.VectorEnv):
-        return None
-    kwargs = {name: value for name, value in spec.kwargs.items() if name != "render_mode"}
-    recipe = {"id": spec.id, "max_episode_steps": spec.max_episode_steps, "kwargs": kwargs}
-    try:
-        return recipe if json.loads(json.dumps(recipe)) == recipe else None
-    except (TypeError, ValueError):
-        return None
-
-
-def _make(recipe: dict[str, Any] | None, size: int) -> Env:
-    """Make the environment of a `_recipe`, if it is registered: a file names no code to run.
-
-    The file's arrays have `size` bytes.
-    """
-    if recipe is None:
-        raise ValueError("env must be given: the file does not say how to make it")
-    if set(recipe) != {"id", "max_episode_steps", "kwargs"}:
-        raise ValueError("env must say id, max_episode_steps and kwargs")
-    name, steps = storage.typed("id", recipe["id"], str), recipe["max_episode_steps"]
-    if steps is not None:
-        integer("max_episode_steps", steps, -1, storage.LARGEST)
-    kwargs = storage.typed("kwargs", recipe["kwargs"], dict)
-    if name not in gym.registry:
-        raise ValueError(f"env must be given: the file names {name!r}, which is not registered")
-    # An environment of a million states has a table of as many rows in the file.
-    for argument, value in kwargs.items():
-        if type(value) is int and abs(value) > max(_LARGE, size):
-            raise ValueError(
-                f"env must be given: the file makes {name} with {argument}={value}, "
-                "more than it holds itself"
-            )
-    kwargs = {argument: value for argument, value in kwargs.items() if argument != "render_mode"}
-    try:
-        return gym.make(name, max_episode_steps=steps, **kwargs)
-    except Exception as error:  # whatever the environment says of such arguments
-        raise ValueError(f"{name} cannot be made with {kwargs}: {error}") from error

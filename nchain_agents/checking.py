@@ -18,11 +18,13 @@ from nchain_agents.check.judge import SMALL, judge
 from nchain_agents.check.lesson import Lesson, Vector, learn
 from nchain_agents.check.problems import CHOICES, CONTINUING, ENDING, Problem
 from nchain_agents.check.values import Explainer
-from nchain_agents.check.verdict import CheckReport, of_choices, of_values
+from nchain_agents.check.verdict import of_choices, of_values
 from nchain_agents.keras_backend import keras_backend
 from nchain_agents.presets import Preset, problem
-from nchain_agents.presets.custom import agents_of
+from nchain_agents.presets.custom import AgentLike, agents_of
+from nchain_agents.progress import progress
 from nchain_agents.quiet import import_quietly
+from nchain_agents.report.reports import CheckReport
 from nchain_agents.study.failure import Failure
 from nchain_agents.study.pool import Pool
 from nchain_env.checks import instance, integer, one_of, real, whole_steps
@@ -42,7 +44,7 @@ _Results = tuple[list[Lesson], list[Finding]]
 
 
 def check_agent(
-    make: Make | type | str | Preset,
+    make: Make | AgentLike,
     *,
     gamma: float | None = None,
     steps: float = 20_000,
@@ -63,8 +65,8 @@ def check_agent(
 
     Args:
         make: A function of an environment and a seed that returns the agent, which must have
-            stable-baselines3's `learn` and `predict`; or its class, a `Preset`, the name of one, or
-            `module:Class`.
+            stable-baselines3's `learn` and `predict`; or its class, a pair (class, {parameters}), a
+            `Preset`, the name of one, or `module:Class`.
         gamma: The discount factor that the agent is to have; None: its attribute `gamma`.
         steps: The largest number of steps for which it learns in each problem, at least 2,000. It
             learns for a quarter of them first, which is enough where nothing is wrong.
@@ -116,7 +118,7 @@ def check_agent(
 
 def _maker(make: Any) -> tuple[str, Make, tuple[str, ...]]:
     """Return the name of an agent, the function that makes it, and the modules that it needs."""
-    if not isinstance(make, str | type | Preset):
+    if not isinstance(make, str | type | Preset | tuple):
         if not callable(make):
             raise ValueError(
                 "make must be a function of an environment and a seed, a class, a Preset, or the "
@@ -283,9 +285,5 @@ def _progress(shown: bool) -> Iterator[_Progress]:
     if not shown:
         yield _Progress()
         return
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
-
-    columns = (SpinnerColumn(), *Progress.get_default_columns(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with progress() as bar:
         yield _Progress(bar)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -81,6 +81,39 @@ def parsed(label: str) -> tuple[str, dict[str, Any]]:
             raise ValueError(f"env must be like 'NChain-v0 n=8 slip=0', got {label!r}")
         found[name] = from_text(value)
     return env_id, found
+
+
+def label(env: Env) -> str:
+    """Return the label of an environment that `gym.make` made: what differs from its registration.
+
+    It is the inverse of `parsed`.
+    """
+    assert env.spec is not None
+    known = gym.registry.get(env.spec.id)
+    registered = {} if known is None else known.kwargs
+    given = {
+        name: value
+        for name, value in env.spec.kwargs.items()
+        if name != "render_mode" and (name not in registered or registered[name] != value)
+    }
+    return labelled(env.spec.id, given)
+
+
+def shown(env: Env) -> Any:
+    """Return what shows an environment in a few words: its label, or itself without one."""
+    spec = env.spec
+    made = spec is not None and isinstance(spec.entry_point, str) and isinstance(env, gym.Env)
+    return label(env) if made else env.unwrapped
+
+
+def labelled(env_id: str, parameters: Mapping[str, Any]) -> str:
+    """Return the label of an id with parameters."""
+    return " ".join([env_id, *(f"{name}={as_text(v)}" for name, v in parameters.items())])
+
+
+def as_text(value: Any) -> str:
+    """Return a parameter's value as it stands in a label."""
+    return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
 def from_text(value: str) -> Any:

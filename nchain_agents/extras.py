@@ -12,6 +12,10 @@ def needed_for(what: str, extra: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as missing:
+        from nchain_env.extras import (
+            install_command,  # with Gymnasium, which `--help` does not need
+        )
+
         raise ModuleNotFoundError(
-            f"{what} needs {missing.name}: pip install 'nchain-env[{extra}]'", name=missing.name
+            f"{what} needs {missing.name}: {install_command(extra)}", name=missing.name
         ) from missing

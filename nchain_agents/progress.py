@@ -1,12 +1,35 @@
-"""Progress bars, drawn by rich."""
+"""Progress bars, drawn by rich, in a terminal and in a notebook."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from nchain_agents.extras import needed_for
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+
+def progress(*columns: Any, disable: bool = False) -> Progress:
+    """Return a progress bar on stderr, or in the output of a notebook's cell.
+
+    Args:
+        columns: rich's columns; none: a spinner, the description, the bar and the times.
+        disable: Show nothing.
+    """
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
+
+    columns = columns or (SpinnerColumn(), *Progress.get_default_columns(), TimeElapsedColumn())
+    console = Console(stderr=True)
+    if console.is_jupyter:
+        from nchain_agents.cell_progress import CellProgress
+
+        return CellProgress(*columns, disable=disable)
+    return Progress(*columns, console=console, disable=disable)
 
 
 @contextmanager
@@ -25,13 +48,13 @@ def training_progress(total: int, shown: bool) -> Iterator[Callable[[int, float]
         rich.TimeElapsedColumn(),
     )
     start = time.perf_counter()
-    with rich.Progress(*columns) as progress:
-        task = progress.add_task("learning", total=total)
+    with progress(*columns) as bar:
+        task = bar.add_task("learning", total=total)
 
         def show(steps: int, episode_return: float) -> None:
             speed = steps / (time.perf_counter() - start)
             said = f"{speed:,.0f} steps/s, return {episode_return:,.1f}"
-            progress.update(task, completed=steps, description=said)
+            bar.update(task, completed=steps, description=said)
 
         yield show
-        progress.update(task, completed=total)
+        bar.update(task, completed=total)

@@ -30,6 +30,7 @@ MODULES = {
     "learn_many": "nchain_agents.batch",
     "load": "nchain_agents.agent",
     "score": "nchain_agents.evaluation",
+    "tune": "nchain_agents.tuning",
 }
 
 

@@ -27,7 +27,7 @@ from nchain_env.checks import integer
 
 Arrays = dict[str, npt.NDArray[Any]]
 
-FORMAT = 2
+FORMAT = 3
 # No count in a file is larger, so that sums of two still fit in 64 bits.
 LARGEST = 2**62
 

@@ -14,9 +14,9 @@ import nchain_agents
 import nchain_env
 
 FOLDERS = [Path(package.__path__[0]) for package in (nchain_agents, nchain_env)]
-# What begins with an underscore and is public: the methods of named tuples, and how a process ends
-# without Python.
-DOCUMENTED = {"_asdict", "_replace", "_exit"}
+# What begins with an underscore and is public: the methods of named tuples, how a process ends
+# without Python, and what IPython calls to show an object.
+DOCUMENTED = {"_asdict", "_replace", "_exit", "_repr_html_", "_repr_png_"}
 # Gymnasium's TimeLimit has no public name for its limit and for the steps since the reset.
 NO_PUBLIC_NAME = {
     "nchain_agents.model_env": {"_elapsed_steps"},
@@ -72,7 +72,8 @@ def foreign_private_names(tree: ast.Module) -> Iterator[str]:
 
 
 TESTS = Path(__file__).parent
-PRIVATE = {name for tree in TREES.values() for name in own_names(tree) if is_private(name)} - {"_"}
+PRIVATE = {name for tree in TREES.values() for name in own_names(tree) if is_private(name)}
+PRIVATE -= {"_", *DOCUMENTED}
 
 
 def words(tree: ast.Module) -> Iterator[tuple[int, str]]:

@@ -70,7 +70,7 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
 
     def __init__(self, env: gym.Env[Any, Any], on_step: Callable[[int], None] = _nothing) -> None:
         super().__init__(env)
-        self._on_step = on_step
+        self._after_step = on_step
         self._track = _Track()
         self.steps = 0
         self.seeds: list[Any] = []
@@ -93,7 +93,7 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
         observation, reward, terminated, truncated, _ = result
         self._track.add(action, reward, observation, terminated, truncated, ghost=False)
         self.steps += 1
-        self._on_step(self.steps)
+        self._after_step(self.steps)
         return result
 
     @property
@@ -107,7 +107,7 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
         return _experience(self.observation_space, self.action_space, [self._track])
 
 
-class VectorRecorder(VectorWrapper[Any, Any, Any, Any, Any]):
+class VectorRecorder(VectorWrapper):  # it takes types only since Gymnasium 1.4
     """Records a vector environment in any autoreset mode, as `Recorder` does an environment.
 
     In NEXT_STEP mode, the step after an episode's end is a ghost step: it begins the next episode,
@@ -130,7 +130,7 @@ class VectorRecorder(VectorWrapper[Any, Any, Any, Any, Any]):
     ) -> None:
         super().__init__(env)
         self._mode = AutoresetMode(env.metadata["autoreset_mode"])
-        self._on_step = on_step
+        self._after_step = on_step
         self._tracks = [_Track() for _ in range(env.num_envs)]
         self.steps = 0
         self.seeds: list[Any] = []
@@ -166,7 +166,7 @@ class VectorRecorder(VectorWrapper[Any, Any, Any, Any, Any]):
             if resets:
                 track.begin(observations[i])
         self.steps += int(np.count_nonzero(~ghost))
-        self._on_step(self.steps)
+        self._after_step(self.steps)
         return result
 
     def _illegal(self, actions: npt.ArrayLike) -> list[Any]:

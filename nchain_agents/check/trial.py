@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -148,6 +149,18 @@ def _checked(agent: Any) -> Any:
     for name in ("learn", "predict"):
         if not callable(getattr(agent, name, None)):
             raise _UnusableError(f"{type(agent).__name__} has no method `{name}`.")
+    try:
+        signature = inspect.signature(agent.learn)
+    except ValueError:  # a compiled method may have none
+        return agent
+    try:
+        signature.bind(total_timesteps=1)
+    except TypeError:
+        parameters = ", ".join(signature.parameters)
+        raise _UnusableError(
+            f"{type(agent).__name__} has `learn({parameters})`, which cannot be called as "
+            "`learn(total_timesteps=...)`."
+        ) from None
     return agent
 
 

@@ -21,7 +21,7 @@ MOVING = "not converged yet"
 
 
 @dataclass(frozen=True)
-class CheckReport:
+class Verdict:
     """What a check found.
 
     Args:

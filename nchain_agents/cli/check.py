@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from nchain_agents.cli.options import Quiet
+
 if TYPE_CHECKING:
-    from nchain_agents.check.verdict import CheckReport
+    from nchain_agents.report.reports import CheckReport
 
 
 def check(
@@ -48,6 +50,7 @@ def check(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Name what is wrong with an agent.
 
@@ -75,7 +78,7 @@ def check(
             out=folder,
             jobs=jobs,
             time_limit=time_limit,
-            progress_bar=True,
+            progress_bar=not quiet,
         )
         reports.append(report)
         if markdown:
@@ -84,7 +87,7 @@ def check(
             console = Console()
             text = report.text(min(console.width, 100) - 1)
             console.print(text, markup=False, highlight=False, soft_wrap=True)
-        if folder is not None:
+        if folder is not None and not quiet:
             said = f"written to {folder}: {', '.join(check_page.FILES)}"
             Console(stderr=True).print(said, markup=False, highlight=False, soft_wrap=True)
     if as_json:

@@ -6,12 +6,12 @@ import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
-from nchain_agents.cli.options import EnvOption, key_values
+from nchain_agents.cli.options import Quiet, key_values, seeds_of
 
 if TYPE_CHECKING:
     from nchain_agents.study.comparison import Comparison
@@ -29,6 +29,7 @@ _STUDY_OPTIONS = (
     "steps",
     "episodes",
     "looks",
+    "tuned",
 )
 
 
@@ -49,7 +50,13 @@ def compare(
             " presets for the environment whose requirements are installed."
         ),
     ] = None,
-    env: EnvOption = "NChain-v0",
+    env: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Id of the environment and its parameters, as in 'NChain-v0 n=8'; module:Id for"
+            " one that a module registers; by default NChain-v0. Given more than once: several."
+        ),
+    ] = None,
     n: Annotated[int | None, typer.Option(help="Number of states of the chain.")] = None,
     slip: Annotated[
         float | None, typer.Option(help="Probability that the opposite action is executed.")
@@ -67,8 +74,12 @@ def compare(
         ),
     ] = None,
     seeds: Annotated[
-        int, typer.Option(help="Number of seeds for each agent and environment.")
-    ] = 10,
+        str,
+        typer.Option(
+            help="Number of seeds for each agent and environment; 100:120 for the seeds from 100 to"
+            " 119."
+        ),
+    ] = "10",
     steps: Annotated[int, typer.Option(help="Number of steps of a run.")] = 20_000,
     episodes: Annotated[
         int, typer.Option(help="Episodes per evaluation, where returns are not exact.")
@@ -79,6 +90,14 @@ def compare(
             help="Number of evaluations of a run; log:20 for 20 at steps in geometric progression."
         ),
     ] = "20",
+    tuned: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Tune the agents first, with equal budgets and on other seeds: trials=50, or"
+            " 'trials=50 seeds=5 space=FILE.toml' with more search spaces.",
+            metavar="trials=NUMBER",
+        ),
+    ] = None,
     jobs: Annotated[
         int, typer.Option(help="Number of runs at a time; 0 for the number of cores.")
     ] = 0,
@@ -106,6 +125,7 @@ def compare(
     markdown: Annotated[
         bool, typer.Option("--markdown", help="Print the tables as Markdown.")
     ] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train agents and compare their policies with the exact solution.
 
@@ -118,6 +138,7 @@ def compare(
 
     from nchain_agents import comparing
     from nchain_agents.report import outputs
+    from nchain_agents.report.terminal import show
     from nchain_agents.study import results, study_file
 
     run: Callable[..., Comparison]
@@ -128,13 +149,14 @@ def compare(
         run = partial(
             comparing.compare,
             None if agents is None else [name.strip() for name in agents.split(",")],
-            env,
+            env or "NChain-v0",
             parameters={name: value for name, value in chain.items() if value is not None},
             sweep=key_values("sweep", swept),
-            seeds=seeds,
+            seeds=seeds_of(seeds),
             steps=steps,
             episodes=episodes,
             looks=looks,
+            tuned=_budget(tuned),
         )
     comparison = run(
         out=out,
@@ -143,21 +165,36 @@ def compare(
         scheduler=scheduler,
         cluster_timeout=cluster_timeout,
         time_limit=time_limit,
-        progress_bar=True,
+        progress_bar=not quiet,
     )
     if as_json:
         print(json.dumps(comparison.summary))
     elif markdown:
         print(outputs.as_markdown(comparison))
     else:
-        console = Console()
         for table in outputs.tables(comparison):
-            console.print(table.rich(console.width))
-    files = (study_file.NAME, *results.FILES, *outputs.files(comparison))
-    said = f"written to {out}: {', '.join(files)}"
-    Console(stderr=True).print(said, markup=False, highlight=False, soft_wrap=True)
+            show(table, "--markdown")
+    if not quiet:
+        files = (study_file.NAME, *results.FILES, *outputs.files(comparison))
+        said = f"written to {out}: {', '.join(files)}"
+        Console(stderr=True).print(said, markup=False, highlight=False, soft_wrap=True)
     if comparison.failures:
         raise typer.Exit(1)
+
+
+def _budget(given: list[str] | None) -> dict[str, Any] | None:
+    """Return what `--tuned` means.
+
+    Raises:
+        ValueError: A name has several values.
+    """
+    if not given:
+        return None
+    found = key_values("tuned", given)
+    for name, values in found.items():
+        if len(values) > 1:
+            raise ValueError(f"tuned must give {name} one value, got {values}")
+    return {name: value for name, (value,) in found.items()}
 
 
 def _study_file(context: typer.Context, words: list[str]) -> Path | None:

@@ -43,6 +43,7 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print the returns and scores of the greedy policies of saved agents."""
+    from nchain_agents.env_argument import label
     from nchain_agents.evaluation import (
         EpisodeEvaluator,
         ExactEvaluator,
@@ -50,7 +51,7 @@ def evaluate(
         how_found,
         scaled,
     )
-    from nchain_agents.study.environments import environments, label
+    from nchain_agents.study.environments import environments
     from nchain_env.checks import integer
 
     if episodes is not None:
@@ -58,7 +59,7 @@ def evaluate(
     choice = None if env is None else environments(env, {}, {})[0]
     rows: list[dict[str, Any]] = []
     for path in file:
-        model, played = _own(path, choice) if agent is None else _of(agent, path, choice)
+        model, played = own_agent(path, choice) if agent is None else agent_of(agent, path, choice)
         evaluator = evaluator_of(played, episodes or 100)
         used: ExactEvaluator | EpisodeEvaluator = evaluator
         if episodes is not None:
@@ -82,26 +83,32 @@ def evaluate(
         print(json.dumps(rows))
         return
 
-    from rich.table import Column, Table
+    from nchain_agents.report.table import Table
+    from nchain_agents.report.terminal import show
 
-    table = Table(Column("file", overflow="fold"), "agent", "env", "steps", "return", "score")
-    for row in rows:
-        how = "exact" if row["exact"] else f"± {row['standard_error']:,.1f}"
-        table.add_row(
+    columns = ("file", "agent", "env", "steps", "return", "score")
+    texts = [
+        (
             row["file"],
             row["agent"],
             row["env"],
             "-" if row["steps"] is None else f"{row['steps']:,}",
-            f"{row['return']:,.1f} ({how})",
+            f"{row['return']:,.1f} ({'exact' if row['exact'] else _plus_minus(row)})",
             "-" if row["score"] is None else f"{row['score']:.2f}",
         )
+        for row in rows
+    ]
+    show(Table("", columns, texts, droppable=("agent", "env", "steps")), "--json")
     console = Console()
-    console.print(table)
     for message in dict.fromkeys(f"{row['env']}: {row['how']}" for row in rows):
         console.print(message, markup=False, highlight=False, soft_wrap=True)
 
 
-def _own(path: Path, choice: EnvChoice | None) -> tuple[Any, Env]:
+def _plus_minus(row: dict[str, Any]) -> str:
+    return f"± {row['standard_error']:,.1f}"
+
+
+def own_agent(path: Path, choice: EnvChoice | None) -> tuple[Any, Env]:
     """Return an agent of this package, and the environment to evaluate it in."""
     from nchain_agents import storage
     from nchain_agents.agent import load
@@ -131,7 +138,7 @@ def _is_sb3(path: Path) -> bool:
         return "_stable_baselines3_version" in archive.namelist()
 
 
-def _of(agent: str, path: Path, choice: EnvChoice | None) -> tuple[Any, Env]:
+def agent_of(agent: str, path: Path, choice: EnvChoice | None) -> tuple[Any, Env]:
     """Return a model that the class of an agent loads, and the environment to evaluate it in."""
     from nchain_agents.agent import Agent
     from nchain_agents.study.environments import environments

@@ -26,6 +26,8 @@ EnvOption = Annotated[
     ),
 ]
 
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the results only, no progress.")]
+
 
 def one_agent(agent: str, env: EnvChoice) -> Preset:
     """Return the agent of a name for an environment, after importing its dependencies.
@@ -44,6 +46,21 @@ def one_agent(agent: str, env: EnvChoice) -> Preset:
         choose_keras_backend()
     import_quietly(preset.requires)
     return preset
+
+
+def seeds_of(text: str) -> int | range:
+    """Return the number of seeds that a text says, or the seeds of one such as `100:120`.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    first, colon, end = text.partition(":")
+    try:
+        return range(int(first), int(end)) if colon else int(first)
+    except ValueError:
+        raise ValueError(
+            f"seeds must be a number, or the first and the end as in 100:120, got {text!r}"
+        ) from None
 
 
 def key_values(option: str, given: Iterable[str]) -> dict[str, list[Any]]:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from nchain_agents.cli.options import Quiet
+
 if TYPE_CHECKING:
     from nchain_agents.papers.page import Paper
 
@@ -52,6 +54,7 @@ def reproduce(
     ] = 0,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("reproduction"),
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Reproduce published experiments, beside the published figures and the exact values.
 
@@ -79,7 +82,7 @@ def reproduce(
             command += f" --{name} {value}"
 
     prepare_folder(out)
-    console = Console(stderr=True)
+    console = Console(stderr=True, quiet=quiet)
     if paper == _TUTORIAL:
         data, markdown, names = _tutorial(out, command, quick, rounds, seeds, seed, jobs, console)
     else:
@@ -113,13 +116,14 @@ def _tutorial(
     from nchain_agents.article import page, pictures, run
     from nchain_agents.article.parts import Parts
     from nchain_agents.keras_backend import keras_backend
+    from nchain_env.extras import install_command
 
     scale = run.Scale.quick() if quick else run.Scale()
     scale = replace(scale, rounds=rounds or scale.rounds, seeds=seeds or scale.seeds)
     backend = keras_backend()
     if backend is None:
         console.print(
-            "the networks are left out: they need pip install 'nchain-env[jax]' (or keras)",
+            f"the networks are left out: they need {install_command('jax')} (or keras)",
             markup=False,
             highlight=False,
         )

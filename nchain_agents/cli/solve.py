@@ -142,16 +142,16 @@ def _always_backward(mdp: TabularMDP, horizon: int) -> float:
 
 def _show(answer: dict[str, Any], names: tuple[str, ...]) -> None:
     """Print the answers as tables, of at most 80 columns for numbers of usual size."""
-    from rich.table import Table
+    from rich.table import Table as Facts
 
-    table = Table(title=answer["env"])
-    table.add_column("state", justify="right")
+    from nchain_agents.report.table import Table
+    from nchain_agents.report.terminal import show
+
     many = len(names) > _SHOWN_ACTIONS
-    for heading in ["V*"] if many else [f"Q*({name})" for name in names]:
-        table.add_column(f"{heading}\ngamma={answer['gamma']:g}", justify="right")
-    table.add_column("optimal\naction")
-    table.add_column("gap", justify="right")
-    table.add_column("bias", justify="right")
+    headings = ["V*"] if many else [f"Q*({name})" for name in names]
+    with_gamma = [f"{heading} gamma={answer['gamma']:g}" for heading in headings]
+    columns = ("state", *with_gamma, "optimal action", "gap", "bias")
+    rows: list[tuple[str, ...]] = []
     states, ends = answer["states"], _SHOWN_STATES // 2
     for s in range(states):
         if states <= _SHOWN_STATES or s < ends or s >= states - ends:
@@ -160,14 +160,14 @@ def _show(answer: dict[str, Any], names: tuple[str, ...]) -> None:
             values = [answer["values"][s]] if many else answer["q"][s]
             bias = None if answer["optimal_bias"] is None else answer["optimal_bias"][s]
             gap = min(others, default=None)
-            table.add_row(str(s), *map(_text, values), names[best], _text(gap), _text(bias))
+            rows.append((str(s), *map(_text, values), names[best], _text(gap), _text(bias)))
         elif s == ends:
-            table.add_row(*["..."] * len(table.columns))
+            rows.append(("...",) * len(columns))
+    show(Table(answer["env"], columns, rows, droppable=("bias", "gap")), "--json")
     console = Console()
-    console.print(table)
     if states > _SHOWN_STATES:
         console.print(f" {states:,} states; --json prints all of them", highlight=False)
-    facts = Table(box=None, show_header=False)
+    facts = Facts(box=None, show_header=False)
     for text, name in (
         (f"optimal return of {answer['horizon']:,} steps", "optimal_return"),
         ("return of the policy above", "policy_return"),

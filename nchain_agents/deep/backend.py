@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
+from contextlib import nullcontext
 from importlib import import_module
 from typing import Any
 
 from nchain_agents.extras import needed_for
+from nchain_agents.quiet import tensorflow_quiet
 
 
 def backend() -> Any:
@@ -17,7 +20,8 @@ def backend() -> Any:
         ValueError: The backend is neither TensorFlow nor JAX.
     """
     extra = "jax" if os.environ.get("KERAS_BACKEND") == "jax" else "keras"
-    with needed_for("KerasDQN", extra):
+    quiet = nullcontext() if "keras" in sys.modules else tensorflow_quiet()
+    with needed_for("KerasDQN", extra), quiet:
         import keras
 
         name = keras.backend.backend()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy.typing as npt
 from gymnasium.vector import VectorEnv
 
+from nchain_agents.agent import LogFolder
 from nchain_agents.deep.hyperparameters import BootstrappedHyperparameters, Hyperparameters
 from nchain_agents.deep.keras_dqn import KerasDQN, declare
 from nchain_agents.env_argument import EnvLike
@@ -36,6 +37,7 @@ class BootstrappedDQN(KerasDQN, _Attributes):
         optimizer: A Keras optimizer to learn with, in place of Adam with learning_rate. It should
             treat each weight for itself, as Adam does, so that no member depends on another.
         seed: The seed of the agent and of its environment.
+        tensorboard_log: A folder for TensorBoard's files; see `Agent`.
 
     Raises:
         ModuleNotFoundError: Keras or its backend is not installed.
@@ -54,9 +56,12 @@ class BootstrappedDQN(KerasDQN, _Attributes):
         *,
         optimizer: Any = None,
         seed: int | None = None,
+        tensorboard_log: LogFolder = None,
         **hyperparameters: Any,
     ) -> None:
-        super().__init__(env, optimizer=optimizer, seed=seed, **hyperparameters)
+        super().__init__(
+            env, optimizer=optimizer, seed=seed, tensorboard_log=tensorboard_log, **hyperparameters
+        )
 
     def q_values(self, observation: npt.ArrayLike) -> FloatArray:
         """Return the mean of the members' values, (A,) for one observation and (N, A) for a batch.

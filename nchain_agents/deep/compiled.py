@@ -292,7 +292,7 @@ class Program:
 
     def take_note(self, state: TrainingState, carry: Carry, plan: Plan) -> None:
         """Count the steps that were taken, and set the generators accordingly."""
-        count, returns = int(carry.step), state.returns
+        count, returns, lengths = int(carry.step), state.returns, state.lengths
         self.rewind(state, int(self._offsets[count]), int(carry.used))
         if count == 0:
             return
@@ -303,8 +303,11 @@ class Program:
         begin = 0
         for end in (np.flatnonzero(np.asarray(carry.ends)[:count]) + 1).tolist():
             state.episode_returns.append(_added(returns[0], rewards[begin:end]))
-            returns[0], begin = 0.0, end
+            state.episode_lengths.append(int(lengths[0]) + end - begin)
+            returns[0], lengths[0], begin = 0.0, 0, end
         returns[0] = _added(returns[0], rewards[begin:])
+        lengths[0] += count - begin
+        state.dones = np.array([bool(carry.ended)])
         # the last step's: an episode that ended with it does not count yet
         episodes = len(state.episode_returns) - int(carry.ended)
         decay = decay_factor(float(plan.decay[count - 1]), episodes)

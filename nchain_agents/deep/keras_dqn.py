@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.vector import VectorEnv
 
-from nchain_agents.agent import Agent, OnEpisode, Progress
+from nchain_agents.agent import Agent, LogFolder, OnEpisode, Progress
 from nchain_agents.deep.backend import backend
 from nchain_agents.deep.env_adapter import SingleEnv, adapted
 from nchain_agents.deep.hyperparameters import (
@@ -28,7 +28,7 @@ from nchain_agents.deep.stepped import epsilon_greedy, learn_stepped
 from nchain_agents.deep.training_state import TrainingState
 from nchain_agents.env_argument import Env, EnvLike
 from nchain_agents.storage import Saved
-from nchain_env.mdp import FloatArray, IntArray
+from nchain_env.mdp import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:  # the hyperparameters are attributes, which are added at the end of the file
     _Attributes = Hyperparameters
@@ -61,6 +61,7 @@ class KerasDQN(Agent, _Attributes):
             describe. It must give one value an action.
         optimizer: A Keras optimizer to learn with, in place of Adam with learning_rate.
         seed: The seed of the agent and of its environment.
+        tensorboard_log: A folder for TensorBoard's files; see `Agent`.
 
     Raises:
         ModuleNotFoundError: Keras or its backend is not installed.
@@ -73,6 +74,7 @@ class KerasDQN(Agent, _Attributes):
     np_random = _in_training_state("np_random")
     num_timesteps = _in_training_state("num_timesteps")
     episode_returns = _in_training_state("episode_returns")
+    episode_lengths = _in_training_state("episode_lengths")
     _observation = _in_training_state("observation")
     _end = _in_training_state("end")
 
@@ -83,6 +85,7 @@ class KerasDQN(Agent, _Attributes):
         model: Any = None,
         optimizer: Any = None,
         seed: int | None = None,
+        tensorboard_log: LogFolder = None,
         **hyperparameters: Any,
     ) -> None:
         backend()
@@ -94,7 +97,7 @@ class KerasDQN(Agent, _Attributes):
         self._hyperparameters = given = self.hyperparameters_type(**hyperparameters)
         self._program: Any = None
         self.training_state = state = TrainingState()
-        super().__init__(env, gamma=given.gamma, seed=seed)  # type: ignore[arg-type]
+        super().__init__(env, gamma=given.gamma, seed=seed, tensorboard_log=tensorboard_log)  # type: ignore[arg-type]
         self._adapter = adapter = adapted(self.env)
         num_envs, encoding = adapter.num_envs, adapter.encoding
         given.check_fits(encoding.width, encoding.inputs, adapter.num_actions, num_envs)
@@ -108,6 +111,8 @@ class KerasDQN(Agent, _Attributes):
             given.ensemble_size,
         )
         state.returns = np.zeros(num_envs)
+        state.lengths = np.zeros(num_envs, dtype=np.int64)
+        state.dones = np.zeros(num_envs, dtype=np.bool_)
         state.members = np.zeros(num_envs, dtype=np.int64)
         self._saves_replay = True
 
@@ -165,6 +170,16 @@ class KerasDQN(Agent, _Attributes):
         """The sum of all rewards so far, of all environments."""
         return float(np.sum(self.episode_returns) + self.training_state.returns.sum())
 
+    @property
+    def dones(self) -> BoolArray:
+        """Which environments' episodes the last step ended, (N,)."""
+        return self.training_state.dones
+
+    def _statistics(self) -> dict[str, float]:
+        rate = float(self.optimizer.learning_rate)
+        named = {"train/learning_rate": rate, "rollout/exploration_rate": self.epsilon}
+        return named if np.isnan(self.last_loss) else {**named, "train/loss": self.last_loss}
+
     def knowledge(self) -> FloatArray:
         """Return the weights of the network, as one array."""
         from nchain_agents.deep.networks import arrays_of
@@ -204,6 +219,7 @@ class KerasDQN(Agent, _Attributes):
         if self._observation is None:
             self._adapter.restart()
             self.training_state.returns[:] = 0.0
+            self.training_state.lengths[:] = 0
             self.training_state.replay.cut()
             self.training_state.members = self._first_members()
             super()._begin()
@@ -224,7 +240,9 @@ class KerasDQN(Agent, _Attributes):
             return on_episode is None or (on_episode() and self.hyperparameters is hyperparameters)
 
         listener = None if on_episode is None else goes_on
-        program = self._compiled_program(hyperparameters.compiled)
+        # a step at a time is taken sooner than the program begins
+        compiled = False if self._step_by_step else hyperparameters.compiled
+        program = self._compiled_program(compiled)
         if program is not None:
             program.learn(state, until, listener, progress)
         else:
@@ -310,7 +328,7 @@ class KerasDQN(Agent, _Attributes):
             ours, theirs = getattr(self._adapter, name), getattr(adapter, name)
             if ours != theirs:
                 raise ValueError(f"env must have the {name} {ours}, got {theirs}")
-        self._env, self._adapter, self._program = env, adapter, None
+        self._env, self._adapter, self._program, self._vec_env = env, adapter, None, None
         if self._observation is not None:
             self._leave_episode()
 

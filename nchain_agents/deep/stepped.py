@@ -92,14 +92,19 @@ def _count(state: TrainingState, step: Step) -> None:
     state.calls += 1
     if step.valid is None:
         state.num_timesteps += 1
+        state.lengths += 1
     else:
         state.num_timesteps += int(np.count_nonzero(step.valid))
+        state.lengths += step.valid
         rewards = np.where(step.valid, rewards, 0.0)
     state.returns += rewards
     state.observation = step.observations
+    state.dones = step.ended
     if step.ended.any():
         state.episode_returns.extend(state.returns[step.ended].tolist())
+        state.episode_lengths.extend(state.lengths[step.ended].tolist())
         state.returns[step.ended] = 0.0
+        state.lengths[step.ended] = 0
 
 
 def check_finite(

@@ -59,6 +59,7 @@ def arrays_of_training(state: TrainingState, replay_buffer: bool) -> Arrays:
         "epsilon": np.array(state.epsilon),
         "loss": np.array(state.learner.loss),
         "returns": state.returns,
+        "lengths": state.lengths,
     }
     if replay.members:
         arrays["members"] = state.members
@@ -104,8 +105,9 @@ def restore(state: TrainingState, saved: Saved, num_actions: int) -> None:
     state.calls = saved.number("calls", 0)
     state.epsilon = float(saved.array("epsilon", np.float64, (), 0, 1))
     returns = saved.array("returns", np.float64, (None,))
+    lengths = saved.array("lengths", np.int64, returns.shape, 0, LARGEST)
     if len(returns) == len(state.returns):
-        state.returns[:] = returns
+        state.returns[:], state.lengths[:] = returns, lengths
     if state.replay.members:
         members = saved.array("members", np.int64, (None,), 0, state.replay.members - 1)
         if len(members) == len(state.members):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nchain_agents.deep.replay import Replay
-from nchain_env.mdp import FloatArray, IntArray
+from nchain_env.mdp import BoolArray, FloatArray, IntArray
 
 
 @dataclass
@@ -26,8 +26,13 @@ class TrainingState:
     np_random: np.random.Generator = field(init=False)
     # (N,) the rewards of the present episodes
     returns: FloatArray = field(init=False)
-    # the return of every finished episode
+    # (N,) the numbers of their steps
+    lengths: IntArray = field(init=False)
+    # (N,) which of them the last step ended
+    dones: BoolArray = field(init=False)
+    # the return of every finished episode, and the number of its steps
     episode_returns: array[float] = field(default_factory=lambda: array("d"))
+    episode_lengths: array[int] = field(default_factory=lambda: array("q"))
     # (N,) by which member of an ensemble the actions of the present episodes are chosen
     members: IntArray = field(init=False)
     # the last observations; None where the next step begins new episodes

@@ -14,10 +14,16 @@ from importlib.util import find_spec
 from typing import Any
 
 from nchain_agents.keras_backend import keras_backend
+from nchain_agents.quiet import import_quietly
 from nchain_env.checks import instance
+from nchain_env.extras import install_command
+from nchain_env.representation import call
+
+# These import TensorFlow where it is installed, which logs.
+_LOGGING = ("stable_baselines3", "sb3_contrib")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Preset:
     """A class of agents with its hyperparameters.
 
@@ -39,6 +45,9 @@ class Preset:
     by_name_only: bool = False
     borrowed: bool = False
 
+    def __repr__(self) -> str:
+        return call(self, {name: value for name, value in vars(self).items() if value})
+
     @property
     def installed(self) -> bool:
         """Whether all modules that the agent needs are installed. None of them is imported.
@@ -53,7 +62,7 @@ class Preset:
     @property
     def install_command(self) -> str:
         """The command that installs the requirements of the agent."""
-        return f"pip install 'nchain-env[{self.extra}]'" if self.extra else "pip install nchain-env"
+        return install_command(self.extra)
 
     @property
     def path(self) -> str:
@@ -74,6 +83,8 @@ class Preset:
         module, _, name = self.agent.partition(":")
         if not module or not name or ":" in name:
             raise ValueError(f"agent must have the form module:Class, got {self.agent!r}")
+        if module.partition(".")[0] in _LOGGING:
+            import_quietly([module])
         return getattr(import_module(module), name)
 
     def make(self, env: Any, seed: int) -> Any:

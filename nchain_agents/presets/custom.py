@@ -1,20 +1,26 @@
-"""Agents of others: installed plug-ins, classes by their path, and TOML files."""
+"""Agents of others: installed plug-ins, classes with their parameters, and TOML files."""
 
 from __future__ import annotations
 
 import inspect
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 from nchain_agents import toml
+from nchain_agents.env_argument import as_text
 from nchain_agents.presets import Preset, named
 
 GROUP = "nchain_agents.agents"
+
+# An agent; or a pair of one and the parameters that it is to have besides its own
+AgentLike = str | type | Preset | partial[Any] | tuple[Any, Mapping[str, Any]]
+_KINDS = "names, classes, pairs (class, {parameters}), functools.partial or presets"
 
 
 def agents_of(given: Any, known: Mapping[str, Preset]) -> list[Preset]:
@@ -22,18 +28,28 @@ def agents_of(given: Any, known: Mapping[str, Preset]) -> list[Preset]:
 
     Args:
         given: The name of a preset or of a plug-in, `module:Class`, a TOML file of agents (it ends
-            with .toml), a class, or a `Preset`.
+            with .toml), a class, or a `Preset`; a pair of one of these and a mapping of parameters;
+            or a `functools.partial` of a class. The name of the last two says the parameters, as in
+            `QLearning epsilon=0.1`.
         known: The presets by name.
 
     Raises:
         ValueError: It is none of these, or a class that cannot learn and predict.
     """
-    if isinstance(given, Preset):
-        return [_checked(given)]
+    if isinstance(given, partial):
+        if given.args:
+            raise ValueError(
+                f"agents: functools.partial must have its parameters by name, got {given}"
+            )
+        given = (given.func, given.keywords)
+    if isinstance(given, tuple):
+        return [_of_pair(given, known)]
     if isinstance(given, type):
-        return [_checked(Preset(given.__name__, _importable(given)))]
+        given = Preset(given.__name__, given)
+    if isinstance(given, Preset):
+        return [_checked(replace(given, agent=_importable(given.agent)))]
     if not isinstance(given, str):
-        raise ValueError(f"agents must be names, classes or presets, got {given!r}")
+        raise ValueError(f"agents must be {_KINDS}, got {given!r}")
     if given.endswith(".toml"):
         return from_file(Path(given), known)
     if ":" in given:
@@ -43,6 +59,20 @@ def agents_of(given: Any, known: Mapping[str, Preset]) -> list[Preset]:
     if not preset.installed:
         raise ValueError(f"agents: {preset.name} needs {preset.install_command}")
     return [preset if given in known else _checked(preset)]
+
+
+def as_list(agents: AgentLike | Iterable[AgentLike]) -> list[Any]:
+    """Return agents, or a single one, as a list.
+
+    Raises:
+        ValueError: They are neither.
+    """
+    if isinstance(agents, str | type | Preset | partial):
+        return [agents]
+    try:
+        return list(agents)
+    except TypeError:
+        raise ValueError(f"agents must be {_KINDS}, got {agents!r}") from None
 
 
 def installed() -> dict[str, Preset]:
@@ -105,14 +135,30 @@ def _agent(name: str, entry: Any, known: Mapping[str, Preset]) -> Preset:
     if "agent" in entry:
         return _checked(Preset(name, entry["agent"], parameters))
     (base,) = agents_of(entry["preset"], known)
-    changed = replace(
+    return _checked(_changed(base, name, parameters))
+
+
+def _of_pair(pair: tuple[Any, ...], known: Mapping[str, Preset]) -> Preset:
+    """Return the agent of a pair: another agent, some of whose parameters differ."""
+    if len(pair) != 2 or not isinstance(pair[1], Mapping):
+        raise ValueError(f"agents: a tuple must be a pair (class, {{parameters}}), got {pair!r}")
+    base, *others = agents_of(pair[0], known)
+    if others:
+        raise ValueError(f"agents: a pair must have one agent, got {1 + len(others)} in {pair[0]}")
+    # a function or a class by its name, which is the same each time
+    texts = {name: as_text(getattr(value, "__name__", value)) for name, value in pair[1].items()}
+    given = (f"{name}={text}" for name, text in texts.items())
+    return _checked(_changed(base, " ".join([base.name, *given]), pair[1]))
+
+
+def _changed(base: Preset, name: str, parameters: Mapping[str, Any]) -> Preset:
+    return replace(
         base,
         name=name,
         parameters={**base.parameters, **parameters},
         by_name_only=False,
         borrowed=base.borrowed and not parameters,
     )
-    return _checked(changed)
 
 
 def _line(text: str, name: str) -> str:
@@ -138,6 +184,9 @@ def _checked(preset: Preset) -> Preset:
         inspect.signature(kind.learn).bind_partial(None, total_timesteps=1)
     except TypeError:
         raise ValueError(f"agents: {preset.path}.learn must take total_timesteps") from None
+    for name in ("env", "seed"):
+        if name in preset.parameters:
+            raise ValueError(f"agents: {preset.path} must be given no {name}: a run gives it one")
     try:
         inspect.signature(kind).bind_partial(env=None, **preset.parameters)
     except TypeError as error:
@@ -148,8 +197,10 @@ def _checked(preset: Preset) -> Preset:
     return preset
 
 
-def _importable(kind: type) -> str | type:
+def _importable(kind: str | type) -> str | type:
     """Return where a class is, or the class itself if it cannot be found there by others."""
+    if isinstance(kind, str):
+        return kind
     module, name = kind.__module__, kind.__qualname__
     if module != "__main__" and getattr(import_module(module), name, None) is kind:
         return f"{module}:{name}"

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib import style
-from matplotlib.figure import Figure as Drawing
 
 from nchain_agents.check.lesson import Lesson
 from nchain_agents.check.problems import Problem
 from nchain_agents.check.values import Explainer, Fit
-from nchain_agents.check.verdict import CheckReport
+from nchain_agents.check.verdict import Verdict
 from nchain_agents.files import prepare_folder, write_text
-from nchain_agents.report.pictures import COLOURS, INK, MUTED, STYLE, Picture, rounded
+from nchain_agents.report.pictures import COLOURS, INK, MUTED, STYLE, Drawing, Picture, rounded
 from nchain_agents.report.sections import Figure
 from nchain_agents.report.svg import inline
 from nchain_agents.report.templates import CSS_COLOURS, rendered
@@ -27,44 +27,84 @@ FILES = ("check.html", "check.json")
 _DRAWN = 3
 # Values that are so much larger than the learned ones are not drawn.
 _OFF_SCALE = 3.0
+_SIZE = (5.2, 3.1)
 
 
-def write(out: Path, report: CheckReport) -> None:
+def write(out: Path, verdict: Verdict) -> None:
     """Write FILES to a folder."""
     prepare_folder(out)
     page, data = (out / name for name in FILES)
-    write_text(data, json.dumps(report.as_data(), indent=2) + "\n")
-    write_text(page, rendered("check.html.j2", report=report, figures=list(_figures(report))))
+    write_text(data, json.dumps(verdict.as_data(), indent=2) + "\n")
+    write_page(page, verdict)
 
 
-def _figures(report: CheckReport) -> Iterator[Figure]:
-    """Yield a picture of each problem, where the agent has values."""
-    judgement = report.judgement
-    if judgement is None or report.gamma is None:
-        return
-    shown = [judgement.correct, *judgement.named, *judgement.others][:_DRAWN]
-    for i, problem in enumerate(dict.fromkeys(lesson.problem for lesson in report.lessons)):
-        here = [lesson for lesson in report.lessons if lesson.problem == problem]
-        explainer = Explainer(here, report.gamma, here[0].on_policy)
-        picture = draw(problem, here, explainer, shown)
+def write_page(path: Path, verdict: Verdict) -> None:
+    """Write the report of a check as one HTML page."""
+    figures = [
+        Figure(inline(picture, f"values-{i}", CSS_COLOURS), caption)
+        for i, (picture, caption) in enumerate(pictures(verdict))
+    ]
+    write_text(path, rendered("check.html.j2", report=verdict, figures=figures))
+
+
+def pictures(verdict: Verdict) -> Iterator[tuple[Picture, str]]:
+    """Draw the values in each problem, with its caption; nothing where the agent has no values."""
+    for problem, lessons, explainer, fits in _learned(verdict):
         distances = ", ".join(
             f"{fit.name} {explainer.measured(fit.explanations, fit.parameters).distance:.1%}"
-            for fit in shown
+            for fit in fits
         )
         caption = f"Problem {problem.name!r}. Distance of the learned values from the targets: "
-        yield Figure(inline(picture, f"values-{i}", CSS_COLOURS), f"{caption}{distances}.")
+        yield draw(problem, lessons, explainer, fits), f"{caption}{distances}."
 
 
 def draw(
     problem: Problem, lessons: Sequence[Lesson], explainer: Explainer, fits: Sequence[Fit]
 ) -> Picture:
     """Draw the learned values of a problem beside the fixed points of explanations."""
+    figure = Drawing(figsize=_SIZE, layout="constrained")
+    text = _draw(figure, lessons, explainer, fits)
+    return Picture(figure, f"Learned values in the problem {problem.name}", text)
+
+
+def learned_values(verdict: Verdict) -> Drawing:
+    """Draw the values in all problems beside each other.
+
+    Raises:
+        ValueError: The agent has no values.
+    """
+    learned = list(_learned(verdict))
+    if not learned:
+        raise ValueError(f"there is nothing to draw: no values of {verdict.agent} were judged")
+    figure = Drawing(figsize=(_SIZE[0] * len(learned), _SIZE[1] + 0.2), layout="constrained")
+    parts = figure.subfigures(1, len(learned), squeeze=False)[0]
+    for part, (problem, lessons, explainer, fits) in zip(parts, learned, strict=True):
+        _draw(part, lessons, explainer, fits)
+        with style.context(STYLE):
+            part.axes[0].set_title(f"problem {problem.name!r}")
+    return figure
+
+
+def _learned(
+    verdict: Verdict,
+) -> Iterator[tuple[Problem, list[Lesson], Explainer, Sequence[Fit]]]:
+    """Yield each problem with its lessons and the explanations that are drawn."""
+    judgement = verdict.judgement
+    if judgement is None or verdict.gamma is None:
+        return
+    shown = [judgement.correct, *judgement.named, *judgement.others][:_DRAWN]
+    for problem in dict.fromkeys(lesson.problem for lesson in verdict.lessons):
+        here = [lesson for lesson in verdict.lessons if lesson.problem == problem]
+        yield problem, here, Explainer(here, verdict.gamma, here[0].on_policy), shown
+
+
+def _draw(figure: Any, lessons: Sequence[Lesson], explainer: Explainer, fits: Sequence[Fit]) -> str:
+    """Draw learned values beside the fixed points of explanations; return a description."""
     learned = np.array([one.values.late for one in lessons if one.values is not None])
     seeds, states, actions = learned.shape
     position = np.arange(states)[:, None] + 0.38 * (np.arange(actions) - (actions - 1) / 2)
     text = [f"Learned, median of {seeds} seeds: {_listed(np.median(learned, axis=0))}."]
     with style.context(STYLE):
-        figure = Drawing(figsize=(5.2, 3.1), layout="constrained")
         axes = figure.subplots()
         largest = _OFF_SCALE * np.abs(learned).max()
         for i, fit in enumerate(fits):
@@ -109,7 +149,7 @@ def draw(
         axes.set_xlabel("action", labelpad=16)
         axes.grid(visible=False, axis="x")
         figure.legend(loc="outside upper left", ncols=2, frameon=False)
-    return Picture(figure, f"Learned values in the problem {problem.name}", " ".join(text))
+    return " ".join(text)
 
 
 def _fixed_point(lessons: Sequence[Lesson], explainer: Explainer, fit: Fit) -> FloatArray:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from nchain_agents.report import page, pictures
+from nchain_agents.report import page, pictures, tuned
 from nchain_agents.report.overview import overviews
 from nchain_agents.report.scaling import scalings, write_scaling
 from nchain_agents.report.table import Table
@@ -17,10 +18,16 @@ SCALING = "scaling.png"
 
 
 def tables(comparison: Comparison) -> list[Table]:
-    """Return the overview of an environment or of all, and the failures if there are any."""
+    """Return the overview of an environment or of all, and the failures if there are any.
+
+    The last table has the notes of all.
+    """
     failed = failures(comparison)
     shown = of_all_environments(comparison) or overviews(comparison)
-    return shown if failed is None else [*shown, failed]
+    found = [*shown, *filter(None, (tuned.of_study(comparison.study), failed))]
+    *first, last = found
+    note = "; ".join(dict.fromkeys(table.note for table in found if table.note))
+    return [*(replace(table, note="") for table in first), replace(last, note=note)]
 
 
 def as_markdown(comparison: Comparison) -> str:

@@ -24,6 +24,8 @@ HEADER = (
     "steps/s",
     "vs best",
 )
+# What a narrow terminal leaves out, the first one first.
+DROPPABLE = ("steps/s", "optimal from", HEADER[3], "return", "vs best")
 
 
 def overviews(comparison: Comparison) -> list[Table]:
@@ -71,12 +73,14 @@ def _overview(comparison: Comparison, env_summary: dict[str, Any], env: EnvChoic
     failed = sum(failure["env"] == label for failure in comparison.failures)
     if failed:
         note += f"; {failed} runs FAILED and are left out"
-    return Table(f"{label}, {how_long(study)}", HEADER, rows, references, note=note)
+    caption = f"{label}, {how_long(study)}"
+    return Table(caption, HEADER, rows, references, note=note, droppable=DROPPABLE)
 
 
 def how_long(study: Study) -> str:
     """Return the numbers of steps and seeds as text."""
-    return f"{study.steps:,} steps, {study.seeds} seed{'s' if study.seeds > 1 else ''}"
+    seeds = len(study.every_seed)
+    return f"{study.steps:,} steps, {seeds} seed{'s' if seeds > 1 else ''}"
 
 
 def few_seeds(env_summary: dict[str, Any]) -> str:

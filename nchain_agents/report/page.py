@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nchain_agents.files import write_text
-from nchain_agents.report import tables
+from nchain_agents.report import tables, tuned
 from nchain_agents.report.overview import overviews
 from nchain_agents.report.pictures import SHOWN_SEEDS
 from nchain_agents.report.sections import Section, of_all_runs
@@ -37,6 +37,7 @@ def write_page(path: Path, comparison: Comparison) -> None:
         overall=tables.of_all_environments(comparison),
         of_all_runs=of_all_runs(comparison) if len(study.envs) > 1 else (),
         failures=tables.failures(comparison),
+        tuned=tuned.of_study(study),
         study_file=NAME,
         study_text=text_of(study),
         only_in_program=only_in_program(study),

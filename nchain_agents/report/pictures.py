@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -66,6 +67,15 @@ STYLE: list[Any] = [
 ]
 
 
+class Drawing(Figure):
+    """A figure that a notebook shows, whether `matplotlib.pyplot` is imported or not."""
+
+    def _repr_png_(self) -> bytes:
+        file = io.BytesIO()
+        self.savefig(file, format="png", metadata={"Software": None})
+        return file.getvalue()
+
+
 class Picture(NamedTuple):
     """A picture with its title and its description in words."""
 
@@ -96,20 +106,26 @@ REALISED_REGRET = Measure(
 Q_ERROR = Measure("q_error", "Distance from Q* while learning", "largest |Q - Q*|", True)
 
 
-def write_learning_curves(path: Path, comparison: Comparison) -> None:
+def learning_curves(comparison: Comparison) -> Drawing:
     """Draw the return of each agent's greedy policy over the steps, a panel per environment."""
     study = comparison.study
     with style.context(STYLE):
-        figure = Figure(figsize=(8, 4.4 * len(study.envs) + 0.6), layout="constrained")
+        figure = Drawing(figsize=(8, 4.4 * len(study.envs) + 0.6), layout="constrained")
         panels = list(figure.subplots(len(study.envs), squeeze=False)[:, 0])
         for axes, env in zip(panels, study.envs, strict=True):
             _draw_curves(axes, comparison, env, RETURN)
             axes.set_title(env.label)
-        seeds = f"interquartile mean of {study.seeds} seeds, from the worst to the best"
-        figure.suptitle(f"{RETURN.title}: {'1 seed' if study.seeds == 1 else seeds}", fontsize=11)
+        number = len(study.every_seed)
+        seeds = f"interquartile mean of {number} seeds, from the worst to the best"
+        figure.suptitle(f"{RETURN.title}: {'1 seed' if number == 1 else seeds}", fontsize=11)
         add_legend(figure, panels, width=110)
-        with whole_file(path) as partial:
-            figure.savefig(partial, dpi=150, metadata={"Software": None})
+    return figure
+
+
+def write_learning_curves(path: Path, comparison: Comparison) -> None:
+    """Write the learning curves to a PNG file."""
+    with style.context(STYLE), whole_file(path) as partial:
+        learning_curves(comparison).savefig(partial, dpi=150, metadata={"Software": None})
 
 
 def curves(comparison: Comparison, env: EnvChoice, measure: Measure) -> Picture | None:

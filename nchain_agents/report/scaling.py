@@ -93,8 +93,8 @@ def pictures(comparison: Comparison) -> Iterator[tuple[Picture, str]]:
 
 def write_scaling(path: Path, comparison: Comparison) -> None:
     """Draw the first of the scalings to a file, if there is one."""
-    study = comparison.study
-    seeds = "1 seed" if study.seeds == 1 else f"{study.seeds} seeds, 95 % intervals"
+    number = len(comparison.study.every_seed)
+    seeds = "1 seed" if number == 1 else f"{number} seeds, 95 % intervals"
     for scaling in scalings(comparison)[:1]:
         with style.context(STYLE):
             figure = Figure(figsize=(8, 5.4), layout="constrained")

@@ -12,8 +12,8 @@ from nchain_agents.study.comparison import Comparison
 from nchain_agents.study.environments import apart
 
 MEDIAN = (
-    "the step from which on the policy is optimal for the agent's discount factor, median of the "
-    "seeds"
+    "steps: the step from which on the policy is optimal for the agent's discount factor, median "
+    "of the seeds"
 )
 
 
@@ -96,4 +96,7 @@ def failures(comparison: Comparison) -> Table | None:
         for one, trace in failed
     ]
     columns = ("agent", "seed", "reason", "last seen at step", "environment")
-    return Table("Failed runs", columns, rows, align="left", long=columns[2:3]) if rows else None
+    if not rows:
+        return None
+    droppable = ("last seen at step", "environment")
+    return Table("Failed runs", columns, rows, align="left", long=("reason",), droppable=droppable)

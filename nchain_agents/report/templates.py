@@ -29,6 +29,12 @@ CSS_COLOURS = {
     INK: "var(--ink)",
     MUTED: "var(--muted)",
 }
+# The colours in the output of a notebook's cell, whose background may be light or dark: the almost
+# black one of the pictures has the colour of the text.
+CELL_COLOURS = {
+    **{colour: colour for colour in COLOURS},
+    **dict.fromkeys((COLOURS[6], INK, MUTED), "currentColor"),
+}
 
 
 def with_code(text: str) -> Markup:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from nchain_agents.extras import needed_for
 from nchain_agents.study.answers import Answers, next_answer
 from nchain_agents.study.failure import Failure
 from nchain_agents.study.isolation import pickled, unpickled
@@ -44,12 +45,8 @@ def map_unordered(
     calls: Sequence[Callable[[], T]], settings: Settings
 ) -> Generator[tuple[int, T | Failure], None, None]:
     """Make calls on a cluster, as `Pool.map_unordered` does."""
-    try:
+    with needed_for("scheduler", "distributed"):
         import distributed  # noqa: F401
-    except ModuleNotFoundError as missing:
-        raise ModuleNotFoundError(
-            "scheduler needs distributed: pip install 'nchain-env[distributed]'", name=missing.name
-        ) from missing
     return _results(calls, settings)
 
 

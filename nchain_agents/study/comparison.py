@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from scipy.integrate import trapezoid
 
+from nchain_agents.env_argument import as_text
 from nchain_agents.evaluation import Evaluator, ExactEvaluator, evaluator_of
 from nchain_agents.study.best import beside_the_best
-from nchain_agents.study.environments import EnvChoice, as_text
+from nchain_agents.study.environments import EnvChoice
 from nchain_agents.study.plan import RunKey, Study
 from nchain_agents.study.run import Run
 from nchain_agents.study.uncertainty import (
@@ -176,8 +177,9 @@ class Comparison:
             "envs": envs,
             "agents": overall,
             "steps": self.study.steps,
-            "seeds": list(range(self.study.seeds)),
+            "seeds": list(self.study.every_seed),
             "failures": self.failures,
+            **({} if self.study.tuned is None else {"tuned": vars(self.study.tuned)}),
         }
 
     def everywhere(self, agent: str) -> list[Results]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from nchain_agents.evaluation import needed_limit
 from nchain_agents.files import prepare_folder, write_text
+from nchain_agents.progress import progress
 from nchain_agents.study import results, study_file
 from nchain_agents.study.comparison import Comparison, pending
 from nchain_agents.study.environments import EnvChoice
@@ -94,23 +95,19 @@ def _progress(study: Study, left: int, shown: bool) -> Iterator[Any]:
     if not shown:
         yield lambda run: None
         return
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
-
-    console, total = Console(stderr=True), len(study.tasks)
+    bar, total = progress(disable=left == 0), len(study.tasks)
     said = list(study.remarks)
     if left < total:
         kept = f"{total - left} of {total} runs were there already"
         said.append(f"{kept}; another --out makes all of them again")
     for line in said:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-    columns = (SpinnerColumn(), *Progress.get_default_columns(), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=left == 0) as progress:
-        task = progress.add_task("training", total=left)
+        bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+    with bar:
+        task = bar.add_task("training", total=left)
 
         def show(run: Run) -> None:
             verb = "trained" if run.failure is None else "FAILED"
             said = f"{verb} {run.key.agent}, seed {run.key.seed}"
-            progress.update(task, advance=1, description=said)
+            bar.update(task, advance=1, description=said)
 
         yield show

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 
-from nchain_agents.env_argument import as_spec, parsed
+from nchain_agents.env_argument import as_spec, as_text, labelled, parsed
 from nchain_agents.presets import tuned_max_episode_steps
 
 # Packages whose environments are registered in every process that imports this module.
@@ -49,7 +49,7 @@ class EnvChoice:
     @property
     def label(self) -> str:
         """Its name in results: `NChain-v0 n=8 slip=0`."""
-        return _label(self.id, self.parameters)
+        return labelled(self.id, self.parameters)
 
     @property
     def name(self) -> str | None:
@@ -83,27 +83,6 @@ def together(
     return found
 
 
-def label(env: gym.Env[Any, Any]) -> str:
-    """Return the label of an environment that `gym.make` made."""
-    assert env.spec is not None
-    registered = gym.spec(env.spec.id).kwargs
-    given = {
-        name: value
-        for name, value in env.spec.kwargs.items()
-        if name != "render_mode" and (name not in registered or registered[name] != value)
-    }
-    return _label(env.spec.id, given)
-
-
-def _label(env_id: str, parameters: Mapping[str, Any]) -> str:
-    return " ".join([env_id, *(f"{name}={as_text(v)}" for name, v in parameters.items())])
-
-
-def as_text(value: Any) -> str:
-    """Return a parameter's value as it stands in a label."""
-    return value if isinstance(value, str) else json.dumps(value, default=str)
-
-
 class Apart(NamedTuple):
     """What tells the environments of a study apart."""
 
@@ -121,9 +100,9 @@ def apart(envs: Sequence[EnvChoice]) -> Apart:
     differing = [name for name in known if len(set(texts[name])) > 1]
     if len({env.id for env in envs}) > 1 or not differing:
         return Apart("", "environment", tuple(env.label for env in envs), None)
-    common = _label(envs[0].id, {n: v for n, v in given[0].items() if n not in differing})
+    common = labelled(envs[0].id, {n: v for n, v in given[0].items() if n not in differing})
     if len(differing) > 1 or not all(differing[0] in parameters for parameters in given):
-        names = (_label("", {n: one[n] for n in differing if n in one}).strip() for one in given)
+        names = (labelled("", {n: one[n] for n in differing if n in one}).strip() for one in given)
         return Apart(common, "environment", tuple(name or "default" for name in names), None)
     (name,) = differing
     values = [parameters[name] for parameters in given]

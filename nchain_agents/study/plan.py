@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -15,8 +15,16 @@ from nchain_agents.study.environments import EnvChoice, environments
 from nchain_agents.study.looks import Looks, checked_looks, looks_at
 from nchain_env.checks import count, fits, instance, integer, whole_steps
 
+if TYPE_CHECKING:
+    from nchain_agents.presets.custom import AgentLike
+
+# A number of seeds, which are then 0, 1, ...; or the seeds themselves.
+Seeds = int | tuple[int, ...]
+
 # The least memory that a run needs, in bytes.
 _RUN = 100
+# The seeds that every library takes are below this.
+_SEED = 2**32
 
 
 class RunKey(NamedTuple):
@@ -44,6 +52,25 @@ class Task:
         return RunKey(self.env.label, self.agent.name, self.seed)
 
 
+# The seeds of a study are below it, and those that agents are tuned with are not.
+FIRST_TUNING_SEED = 1_000_000
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """How agents were tuned before they are compared, all with the same budget.
+
+    Args:
+        trials: The number of trials of each agent.
+        seeds: The number of seeds of a trial, from FIRST_TUNING_SEED on.
+        parameters: The names of the hyperparameters that were tuned, by agent.
+    """
+
+    trials: int
+    seeds: int
+    parameters: Mapping[str, tuple[str, ...]]
+
+
 @dataclass(frozen=True)
 class Study:
     """What is compared.
@@ -51,31 +78,46 @@ class Study:
     Args:
         agents: The agents, by different names.
         envs: The environments that each learns in.
-        seeds: How many seeds each learns with: 0, 1, ..., seeds - 1.
+        seeds: How many seeds each learns with: 0, 1, ..., seeds - 1; or the seeds.
         steps: How many steps each learns for.
         episodes: How many episodes an evaluation plays where there is no exact answer.
         looks: When each agent is evaluated; see `looks.checked_looks`.
         keras_backend: What Keras runs on; None where no agent needs it.
         remarks: Lines that are printed before the first run, about agents and versions.
+        tuned: How the agents were tuned before, None if they were not.
     """
 
     agents: tuple[Preset, ...]
     envs: tuple[EnvChoice, ...]
-    seeds: int
+    seeds: Seeds
     steps: int
     episodes: int = 100
     looks: Looks = 20
     keras_backend: str | None = None
     remarks: tuple[str, ...] = field(default=(), compare=False)
+    tuned: Tuned | None = None
 
     def __post_init__(self) -> None:
-        fits("seeds", self.seeds, _RUN * integer("seeds", self.seeds, 1))
+        object.__setattr__(self, "seeds", checked_seeds(self.seeds))
         count("steps", self.steps)
         fits("episodes", self.episodes, 8 * integer("episodes", self.episodes, 2))
+        if np.max(self.seeds) >= FIRST_TUNING_SEED:
+            raise ValueError(
+                f"seeds must be below {FIRST_TUNING_SEED}, because agents are tuned with those "
+                f"from there on, got {np.max(self.seeds)}"
+            )
         object.__setattr__(self, "looks", checked_looks(self.looks, self.steps))
+        labels = [env.label for env in self.envs]
+        if len(set(labels)) < len(labels):
+            raise ValueError(f"env must be environments with different labels, got {labels}")
         names = [agent.name for agent in self.agents]
         if not names or len(set(names)) < len(names):
             raise ValueError(f"agents must be at least one, with different names, got {names}")
+
+    @property
+    def every_seed(self) -> Sequence[int]:
+        """The seeds that each agent learns with."""
+        return every_seed(self.seeds)
 
     @cached_property
     def tasks(self) -> tuple[Task, ...]:
@@ -85,7 +127,7 @@ class Study:
             Task(agent, env, seed, self.steps, looks, self.episodes)
             for env in self.envs
             for agent in self.agents
-            for seed in range(self.seeds)
+            for seed in self.every_seed
         )
 
     def as_data(self) -> dict[str, Any]:
@@ -104,13 +146,39 @@ class Study:
         }
 
 
+def checked_seeds(seeds: Any) -> Seeds:
+    """Return the seeds of a study: their number if they are 0, 1, ..., else the seeds themselves.
+
+    Args:
+        seeds: A number of seeds; or different seeds, as `range(100, 120)`.
+
+    Raises:
+        ValueError: It is neither, or there are more than fit into memory.
+    """
+    listed = isinstance(seeds, Sequence) and not isinstance(seeds, str | bytes | bytearray)
+    if listed or (isinstance(seeds, np.ndarray) and seeds.ndim == 1):
+        fits("seeds", seeds, _RUN * len(seeds))
+        found = tuple(integer("seeds", seed, 0, _SEED) for seed in seeds)
+        if not found or len(set(found)) < len(found):
+            raise ValueError(f"seeds must be at least one, all different, got {seeds!r}")
+        return len(found) if found == tuple(range(len(found))) else found
+    number = integer("seeds", seeds, 1)
+    fits("seeds", seeds, _RUN * number)
+    return number
+
+
+def every_seed(seeds: Seeds | Sequence[int]) -> Sequence[int]:
+    """Return the seeds that `checked_seeds` returned as a sequence."""
+    return range(seeds) if isinstance(seeds, int) else seeds
+
+
 def plan(
-    agents: str | Iterable[str | type | Preset] | None,
+    agents: AgentLike | Iterable[AgentLike] | None,
     env: Any,
     *,
     parameters: Mapping[str, Any] | None,
     sweep: Mapping[str, Sequence[Any]] | None,
-    seeds: int,
+    seeds: int | Sequence[int],
     steps: float,
     episodes: int,
     looks: Any = Study.looks,
@@ -120,28 +188,29 @@ def plan(
     Raises:
         ValueError: A parameter is not allowed.
     """
-    if isinstance(agents, str):
-        agents = [agents]
-    if agents is not None:
-        try:
-            agents = list(agents)
-        except TypeError:
-            raise ValueError(f"agents must be names, classes or presets, got {agents!r}") from None
+    from nchain_agents.presets.custom import as_list
+
+    given = None if agents is None else as_list(agents)
     instance("parameters", parameters, (Mapping, type(None)), "keyword arguments by name")
     instance("sweep", sweep, (Mapping, type(None)), "lists of values by name")
     for name, values in (sweep or {}).items():
         instance(f"sweep of {name}", values, (Sequence, np.ndarray), "a list of values")
-    envs = environments(env, parameters or {}, sweep or {})
-    found = chosen(agents, envs)
+    several = env if isinstance(env, list | tuple) else [env]
+    if not several:
+        raise ValueError("env must be an environment or several, got none")
+    envs = tuple(
+        choice for one in several for choice in environments(one, parameters or {}, sweep or {})
+    )
+    found = chosen(given, envs)
     return Study(
         found,
         envs,
-        seeds,
+        checked_seeds(seeds),
         whole_steps("steps", steps),
         episodes,
         looks,
         keras_backend() if needs_keras(found) else None,
-        (*(_left_out(envs) if agents is None else ()), *not_tuned(found, envs)),
+        (*(_left_out(envs) if given is None else ()), *not_tuned(found, envs)),
     )
 
 
@@ -162,20 +231,24 @@ def chosen(names: Iterable[Any] | None, envs: Sequence[EnvChoice]) -> tuple[Pres
     """Return the agents that a user names.
 
     Args:
-        names: Names of presets or of installed plug-ins, `module:Class`, TOML files, classes, or
-            `Preset` objects; None: the presets for the environments whose extras are installed.
+        names: The agents, each as `custom.agents_of` takes it; None: the presets for the
+            environments whose extras are installed.
         envs: The environments that they are to learn in.
 
     Raises:
-        ValueError: A name is unknown, or a class is no agent; the message says why.
+        ValueError: A name is unknown, a class is no agent, or two agents have the same name; the
+            message says why.
     """
     from nchain_agents.presets.custom import agents_of
 
     known = known_presets(envs)
     if names is None:
         return tuple(one for one in known.values() if one.installed and not one.by_name_only)
-    found = [agent for name in names for agent in agents_of(name, known)]
-    return tuple({agent.name: agent for agent in found}.values())
+    found: dict[str, Preset] = {}
+    for agent in (agent for name in names for agent in agents_of(name, known)):
+        if found.setdefault(agent.name, agent) != agent:
+            raise ValueError(f"agents must have different names, got two with {agent.name!r}")
+    return tuple(found.values())
 
 
 def _left_out(envs: Sequence[EnvChoice]) -> Iterator[str]:

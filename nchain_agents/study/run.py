@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
@@ -82,6 +82,10 @@ class Run:
         return cls(**data)
 
 
+class Stop(Exception):  # noqa: N818 - it is no error
+    """Raised by a function that sees the checkpoints of a run: the run ends there."""
+
+
 class _Observer(gym.Wrapper[Any, Any, Any, Any]):
     """Counts the steps and the rewards of a learner that may be of any class."""
 
@@ -107,8 +111,13 @@ class _Observer(gym.Wrapper[Any, Any, Any, Any]):
         return result
 
 
-def train(task: Task) -> Run:
-    """Make one run; an exception in it becomes its failure."""
+def train(task: Task, see: Callable[[Checkpoint], None] | None = None) -> Run:
+    """Make one run; an exception in it becomes its failure.
+
+    Args:
+        task: The run.
+        see: Called with each checkpoint; it may raise `Stop`.
+    """
     checkpoints: list[Checkpoint] = []
     policy = q = failure = gamma = traceback = None
     evaluating = 0.0
@@ -126,6 +135,8 @@ def train(task: Task) -> Run:
                 checkpoints.pop()
             checkpoints.append(evaluator.checkpoint(model, expected, *counted))
             evaluating += time.perf_counter() - begin
+            if see is not None:
+                see(checkpoints[-1])
 
         def first_look() -> ExpectedRegret:
             nonlocal evaluating
@@ -169,6 +180,8 @@ def train(task: Task) -> Run:
             values = values_of(model, evaluator.exact.mdp.num_states)
             q = values.tolist() if values is not None and values.size <= _TABLE else None
         env.close()
+    except Stop:
+        pass
     except Exception as error:
         ended = Failure.of(error)
         failure, traceback = ended.reason, ended.traceback

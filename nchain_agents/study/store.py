@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from nchain_agents.study.plan import RunKey, Study
+from nchain_agents.study.plan import RunKey, Study, every_seed
 from nchain_agents.study.run import Run
 
 _FORMAT = 2
@@ -111,7 +111,7 @@ def _extends(wanted: Mapping[str, Any], there: Mapping[str, Any]) -> bool:
     """Whether a study has all of another's runs, made in the same way."""
     return (
         all(wanted[name].items() >= there[name].items() for name in ("agents", "envs"))
-        and wanted["seeds"] >= there["seeds"]
+        and set(every_seed(wanted["seeds"])) >= set(every_seed(there["seeds"]))
         and all(wanted[name] == there[name] for name in ("steps", "episodes", "looks"))
         # where none of the runs needed Keras, those that do may be added
         and there.get("keras_backend") in (None, wanted["keras_backend"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,16 @@ import tomlkit
 
 from nchain_agents import toml
 from nchain_agents.keras_backend import keras_backend
+from nchain_agents.presets import Preset
 from nchain_agents.presets.custom import from_tables
 from nchain_agents.study.environments import EnvChoice, environments
-from nchain_agents.study.plan import Study, known_presets, needs_keras, not_tuned
+from nchain_agents.study.plan import Study, Tuned, known_presets, needs_keras, not_tuned
 from nchain_agents.study.versions import versions
 
 NAME = "study.toml"
 # What a study file has, and the types; those of _REQUIRED it must have.
 _KEYS = {
-    "seeds": int,
+    "seeds": object,  # their number, or the seeds
     "steps": int,
     "episodes": int,
     "looks": object,  # a number, a text or steps
@@ -28,6 +29,7 @@ _KEYS = {
     "agents": dict,
     "envs": list,
     "versions": dict,
+    "tuned": dict,
 }
 _REQUIRED = ("seeds", "steps", "agents", "envs")
 
@@ -49,7 +51,8 @@ def text_of(study: Study) -> str:
     if missing := only_in_program(study):
         said = f"The program that made this study defines {', '.join(missing)}: start it instead."
         document.add(tomlkit.comment(said))
-    document["seeds"], document["steps"] = study.seeds, study.steps
+    document["seeds"] = list(study.seeds) if isinstance(study.seeds, tuple) else study.seeds
+    document["steps"] = study.steps
     document["episodes"] = study.episodes
     document["looks"] = list(study.looks) if isinstance(study.looks, tuple) else study.looks
     if study.keras_backend is not None:
@@ -67,6 +70,8 @@ def text_of(study: Study) -> str:
             entry["parameters"] = toml.table(env.parameters, env.label)
         envs.append(entry)
     document["agents"], document["envs"] = agents, envs
+    if study.tuned is not None:
+        document["tuned"] = toml.table(vars(study.tuned), "tuned")
     document["versions"] = toml.table(versions(study), "versions")
     return tomlkit.dumps(document)
 
@@ -99,6 +104,7 @@ def read(path: Path) -> Study:
             entries.get("looks", Study.looks),
             backend,
             tuple(not_tuned(agents, envs)),
+            _tuned(entries["tuned"], agents) if "tuned" in entries else None,
         )
     except ValueError as error:
         raise ValueError(f"study: {path}, {error}") from None
@@ -109,6 +115,17 @@ def read(path: Path) -> Study:
 def _envs(entry: Any) -> tuple[EnvChoice, ...]:
     toml.check_keys(entry, {"id": str, "parameters": dict}, ["id"], "an environment")
     return environments(entry["id"], entry.get("parameters", {}), {})
+
+
+def _tuned(entry: Any, agents: Sequence[Preset]) -> Tuned:
+    keys = {"trials": int, "seeds": int, "parameters": dict}
+    toml.check_keys(entry, keys, list(keys), "tuned")
+    known = {agent.name: agent.parameters for agent in agents}
+    for agent, names in entry["parameters"].items():
+        if not isinstance(names, list) or not all(name in known.get(agent, ()) for name in names):
+            raise ValueError(f"tuned must name parameters of {agent}, got {names!r}")
+    parameters = {agent: tuple(names) for agent, names in entry["parameters"].items()}
+    return Tuned(entry["trials"], entry["seeds"], parameters)
 
 
 def _other_versions(study: Study, there: dict[str, Any]) -> Iterator[str]:

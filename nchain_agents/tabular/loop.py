@@ -102,6 +102,7 @@ def run(
     steps: int,
     max_episode_steps: int,
     returns: FloatArray,
+    lengths: IntArray,
     agent_rng: np.random.Generator,
     env_rng: np.random.Generator,
 ) -> int:
@@ -123,11 +124,12 @@ def run(
         max_episode_steps: An episode is truncated after so many.
         returns: (E + 1,) begins with the return so far of the present episode. It takes the returns
             of up to E episodes that end, and then the return so far of the next one.
+        lengths: (E + 1,) the same for the numbers of their steps.
         agent_rng: The agent's generator.
         env_rng: The environment's generator: one number a step and one a reset.
     """
     state, elapsed, episode, step = counters[0], counters[1], counters[2], counters[3]
-    episode_return = returns[0]
+    episode_return, episode_length = returns[0], lengths[0]
     ended = 0
     scale = decay_factor(schedule.decay, episode)
     while steps > 0 and ended < len(returns) - 1 and not due(tables):
@@ -141,18 +143,19 @@ def run(
         update(tables, settings, transition, epsilon, agent_rng)
         state = next_state
         episode_return += reward
+        episode_length += 1
         step += 1
         steps -= 1
         if terminated or truncated:
-            returns[ended] = episode_return
+            returns[ended], lengths[ended] = episode_return, episode_length
             ended += 1
-            episode_return = 0.0
+            episode_return, episode_length = 0.0, 0
             elapsed = 0
             episode += 1
             scale = decay_factor(schedule.decay, episode)
             state = sample_start(table.cumulative_initial, env_rng.random())
     counters[0], counters[1], counters[2], counters[3] = state, elapsed, episode, step
-    returns[ended] = episode_return
+    returns[ended], lengths[ended] = episode_return, episode_length
     return ended
 
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from nchain_agents.agent import LogFolder
 from nchain_agents.env_argument import EnvLike
 from nchain_agents.exploration import greedy
 from nchain_agents.storage import LARGEST, Saved
@@ -101,6 +102,26 @@ def frequencies(tables: ModelTables) -> FloatArray:
     return np.asarray(tables.counts / np.maximum(tables.visits, 1)[:, :, None])
 
 
+class Outcomes(NamedTuple):
+    """The outcomes seen, without the many that were not: K is the most of any state and action.
+
+    state: (S, A, K) the next states; S is the end of the episode.
+    probability: (S, A, K) their frequencies; zeros where there are fewer than K.
+    """
+
+    state: IntArray
+    probability: FloatArray
+
+
+def outcomes(tables: ModelTables) -> Outcomes:
+    """Return the outcomes seen, which are few of the S + 1 in most environments."""
+    seen = tables.counts > 0
+    most = max(1, int(seen.sum(axis=2).max()))
+    state = np.argsort(~seen, axis=2, kind="stable")[:, :, :most]
+    count = np.take_along_axis(tables.counts, state, axis=2)
+    return Outcomes(state, count / np.maximum(tables.visits, 1)[:, :, None])
+
+
 class ModelBasedAgent(TableAgent):
     """A learner that estimates the model and acts by a plan made from it.
 
@@ -118,6 +139,7 @@ class ModelBasedAgent(TableAgent):
         gamma: The discount factor, in [0, 1).
         seed: The seed of the agent and of its environment.
         compiled: True, False or "auto"; see `TableAgent`. Plans are always made with NumPy.
+        tensorboard_log: A folder for TensorBoard's files; see `Agent`.
 
     Raises:
         ValueError: A space is not discrete, or a parameter is outside its range.
@@ -139,8 +161,11 @@ class ModelBasedAgent(TableAgent):
         gamma: float = 0.95,
         seed: int | None = None,
         compiled: Compiled = "auto",
+        tensorboard_log: LogFolder = None,
     ) -> None:
-        super().__init__(env, gamma=gamma, seed=seed, compiled=compiled)
+        super().__init__(
+            env, gamma=gamma, seed=seed, compiled=compiled, tensorboard_log=tensorboard_log
+        )
         states, actions = self._shape
         self.tables = ModelTables(
             q=np.zeros(self._shape),
@@ -207,3 +232,4 @@ class ModelBasedAgent(TableAgent):
     def _leave_episode(self) -> None:
         super()._leave_episode()
         self.tables.due[0] = 1
+        self._estimate = None  # steps may be counted from 0 again

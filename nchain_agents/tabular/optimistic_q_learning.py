@@ -7,6 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from nchain_agents.agent import LogFolder
 from nchain_agents.env_argument import EnvLike
 from nchain_agents.exploration import best_value, greedy
 from nchain_agents.tabular.loop import Transition
@@ -84,6 +85,7 @@ class OptimisticQLearning(TableAgent):
         max_reward: The largest reward, positive; rewards are at least 0.
         seed: The seed of the agent and of its environment.
         compiled: True, False or "auto"; see `TableAgent`.
+        tensorboard_log: A folder for TensorBoard's files; see `Agent`.
 
     Raises:
         ValueError: A space is not discrete, or a parameter is outside its range.
@@ -108,9 +110,12 @@ class OptimisticQLearning(TableAgent):
         max_reward: float = 1.0,
         seed: int | None = None,
         compiled: Compiled = "auto",
+        tensorboard_log: LogFolder = None,
     ) -> None:
         real("gamma", gamma, 0, 1, open_low=True, open_high=True)
-        super().__init__(env, gamma=gamma, seed=seed, compiled=compiled)
+        super().__init__(
+            env, gamma=gamma, seed=seed, compiled=compiled, tensorboard_log=tensorboard_log
+        )
         self.bonus = real("bonus", bonus, 0, 1000)
         self.delta = real("delta", delta, 0, 1, open_low=True, open_high=True)
         self.max_reward = real("max_reward", max_reward, 0, LARGEST_REWARD, open_low=True)

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from nchain_agents.agent import LogFolder
 from nchain_agents.env_argument import EnvLike
 from nchain_agents.tabular.dense import largest_reward, solved
 from nchain_agents.tabular.loop import Settings, Transition
@@ -69,6 +70,7 @@ class PosteriorSampling(ModelBasedAgent):
             FrozenLake, CliffWalking or Taxi).
         seed: The seed of the agent and of its environment.
         compiled: True, False or "auto"; see `TableAgent`.
+        tensorboard_log: A folder for TensorBoard's files; see `Agent`.
 
     Raises:
         ValueError: A space is not discrete, a parameter is outside its range, or rewards are to be
@@ -103,9 +105,12 @@ class PosteriorSampling(ModelBasedAgent):
         rewards: Literal["learned", "known"] = "learned",
         seed: int | None = None,
         compiled: Compiled = "auto",
+        tensorboard_log: LogFolder = None,
     ) -> None:
         real("gamma", gamma, 0, 1, open_high=True)
-        super().__init__(env, gamma=gamma, seed=seed, compiled=compiled)
+        super().__init__(
+            env, gamma=gamma, seed=seed, compiled=compiled, tensorboard_log=tensorboard_log
+        )
         self.prior = real("prior", prior, 0, open_low=True)
         if self._prior_weight < np.finfo(np.float64).tiny:
             raise ValueError(f"prior must be large enough to be shared out, got {prior!r}")

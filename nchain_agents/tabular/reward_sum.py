@@ -6,6 +6,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from nchain_agents.agent import LogFolder
 from nchain_agents.env_argument import EnvLike
 from nchain_agents.exploration import greedy
 from nchain_agents.tabular.loop import Settings, Transition
@@ -41,6 +42,7 @@ class RewardSum(TableAgent):
         env: An environment with discrete observations and actions, or what `Agent` takes for one.
         seed: The seed of the agent and of its environment.
         compiled: True, False or "auto"; see `TableAgent`.
+        tensorboard_log: A folder for TensorBoard's files; see `Agent`.
 
     Raises:
         ValueError: A space is not discrete.
@@ -52,7 +54,12 @@ class RewardSum(TableAgent):
     update = staticmethod(update)
 
     def __init__(
-        self, env: EnvLike, *, seed: int | None = None, compiled: Compiled = "auto"
+        self,
+        env: EnvLike,
+        *,
+        seed: int | None = None,
+        compiled: Compiled = "auto",
+        tensorboard_log: LogFolder = None,
     ) -> None:
-        super().__init__(env, seed=seed, compiled=compiled)
+        super().__init__(env, seed=seed, compiled=compiled, tensorboard_log=tensorboard_log)
         self.tables = RewardTables(np.zeros(self._shape))

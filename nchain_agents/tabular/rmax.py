@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from nchain_agents.agent import LogFolder
 from nchain_agents.env_argument import EnvLike
 from nchain_agents.tabular.dense import solved
 from nchain_agents.tabular.model_based import ModelBasedAgent, frequencies, observe
@@ -30,6 +31,7 @@ class RMax(ModelBasedAgent):
         max_reward: The largest reward.
         seed: The seed of the agent and of its environment.
         compiled: True, False or "auto"; see `TableAgent`.
+        tensorboard_log: A folder for TensorBoard's files; see `Agent`.
 
     Raises:
         ValueError: A space is not discrete, or a parameter is outside its range.
@@ -52,9 +54,12 @@ class RMax(ModelBasedAgent):
         max_reward: float = 1.0,
         seed: int | None = None,
         compiled: Compiled = "auto",
+        tensorboard_log: LogFolder = None,
     ) -> None:
         real("gamma", gamma, 0, 1, open_high=True)
-        super().__init__(env, gamma=gamma, seed=seed, compiled=compiled)
+        super().__init__(
+            env, gamma=gamma, seed=seed, compiled=compiled, tensorboard_log=tensorboard_log
+        )
         self.known_after = count("known_after", known_after)
         self.max_reward = real("max_reward", max_reward, -LARGEST_REWARD, LARGEST_REWARD)
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.spaces import Discrete
 
-from nchain_agents.agent import Agent, OnEpisode, Progress
+from nchain_agents.agent import Agent, LogFolder, OnEpisode, Progress
 from nchain_agents.env_argument import EnvLike
 from nchain_agents.exploration import choose, probabilities
 from nchain_agents.interrupts import Pace, requested
@@ -29,6 +29,7 @@ from nchain_agents.tabular.loop import (
     Update,
 )
 from nchain_env.checks import fits, one_of
+from nchain_env.extras import install_command
 from nchain_env.mdp import LARGEST_REWARD, FloatArray
 
 Compiled = bool | Literal["auto"]
@@ -56,6 +57,7 @@ class TableAgent(Agent):
             where Numba is installed and the environment is known to sample it: a TabularEnv, or
             toy-text's FrozenLake, CliffWalking or Taxi, unless `step` or `reset` are overridden
             or a wrapper may change what the agent sees.
+        tensorboard_log: A folder for TensorBoard's files; see `Agent`.
 
     Raises:
         ValueError: A space is not discrete, a parameter is outside its range, or compiled is True
@@ -75,8 +77,9 @@ class TableAgent(Agent):
         gamma: float = 0.95,
         seed: int | None = None,
         compiled: Compiled = "auto",
+        tensorboard_log: LogFolder = None,
     ) -> None:
-        super().__init__(env, gamma=gamma, seed=seed)
+        super().__init__(env, gamma=gamma, seed=seed, tensorboard_log=tensorboard_log)
         self._shape = (
             _size("observations", self.env.observation_space),
             _size("actions", self.env.action_space),
@@ -88,7 +91,7 @@ class TableAgent(Agent):
         if compiled is True:
             if find_spec("numba") is None:
                 raise ModuleNotFoundError(
-                    "compiled=True needs numba: pip install 'nchain-env[agents]'", name="numba"
+                    f"compiled=True needs numba: {install_command('agents')}", name="numba"
                 )
             self._checked(ModelEnv(self.env))  # refused now rather than when training begins
         self.compiled = compiled
@@ -178,7 +181,8 @@ class TableAgent(Agent):
         return self._schedule.epsilon(self.num_timesteps, self._end, len(self.episode_returns))
 
     def _train(self, until: int, on_episode: OnEpisode, progress: Progress) -> None:
-        model = self._model()
+        # a step at a time is taken sooner than compiled code begins
+        model = None if self._step_by_step else self._model()
         if model is None:
             self._train_stepped(until, on_episode, progress)
         else:
@@ -217,10 +221,12 @@ class TableAgent(Agent):
             update(tables, settings, transition, epsilon, rng)
             self.num_timesteps += 1
             self._episode_return += float(reward)
+            self._episode_length += 1
             self._observation = next_state
             if terminated or truncated:
                 self.episode_returns.append(self._episode_return)
-                self._episode_return = 0.0
+                self.episode_lengths.append(self._episode_length)
+                self._episode_return, self._episode_length = 0.0, 0
                 self._observation, _ = self.env.reset()
                 progress()
                 if on_episode is not None and not on_episode():
@@ -246,7 +252,8 @@ class TableAgent(Agent):
             state, elapsed = model.position
             counters = np.array([state, elapsed, len(self.episode_returns), start], dtype=np.int64)
             returns = np.empty(min(episodes, steps) + 1)
-            returns[0] = self._episode_return
+            lengths = np.empty(len(returns), dtype=np.int64)
+            returns[0], lengths[0] = self._episode_return, self._episode_length
             arguments = (
                 table,
                 self.tables,
@@ -256,12 +263,15 @@ class TableAgent(Agent):
                 steps,
                 model.max_episode_steps,
                 returns,
+                lengths,
             )
             ended = pcg64.call(run, arguments, (self.np_random, model.np_random))
             state, elapsed, _, self.num_timesteps = counters.tolist()
             model.position = state, elapsed
-            self._observation, self._episode_return = state, float(returns[ended])
+            self._observation = state
+            self._episode_return, self._episode_length = float(returns[ended]), int(lengths[ended])
             self.episode_returns.frombytes(returns[:ended].tobytes())
+            self.episode_lengths.frombytes(lengths[:ended].tobytes())
             self._pace.took(self.num_timesteps - start, time.perf_counter() - begin)
             progress()
             if ended and on_episode is not None and not on_episode():

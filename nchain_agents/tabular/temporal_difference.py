@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from nchain_agents.agent import LogFolder
 from nchain_agents.env_argument import EnvLike
 from nchain_agents.exploration import choose
 from nchain_agents.schedules import EpsilonLike, epsilon_schedule
@@ -88,6 +89,7 @@ class TemporalDifferenceAgent(TableAgent):
             uniformly random ones.
         seed: The seed of the agent and of its environment.
         compiled: True, False or "auto"; see `TableAgent`.
+        tensorboard_log: A folder for TensorBoard's files; see `Agent`.
 
     Raises:
         ValueError: A space is not discrete, or a parameter is outside its range.
@@ -117,8 +119,11 @@ class TemporalDifferenceAgent(TableAgent):
         initial_q: InitialQ = 0.0,
         seed: int | None = None,
         compiled: Compiled = "auto",
+        tensorboard_log: LogFolder = None,
     ) -> None:
-        super().__init__(env, gamma=gamma, seed=seed, compiled=compiled)
+        super().__init__(
+            env, gamma=gamma, seed=seed, compiled=compiled, tensorboard_log=tensorboard_log
+        )
         self.learning_rate = real("learning_rate", learning_rate, 0, 1, open_low=True)
         self.visit_power = real("visit_power", visit_power, 0, 1)
         if 0 < self.visit_power <= 0.5:  # the squares of the step sizes would not sum
@@ -141,6 +146,9 @@ class TemporalDifferenceAgent(TableAgent):
     @staticmethod
     def _bytes_per_pair(states: int) -> int:
         return 16
+
+    def _statistics(self) -> dict[str, float]:
+        return {"rollout/exploration_rate": self._epsilon()}
 
     def _initial_tables(self) -> Any:
         return Tables(self._initial_table(), np.zeros(self._shape, dtype=np.int64))

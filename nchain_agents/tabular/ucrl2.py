@@ -8,8 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from nchain_agents.agent import LogFolder
 from nchain_agents.env_argument import EnvLike
-from nchain_agents.tabular.model_based import ModelBasedAgent, frequencies
+from nchain_agents.tabular.model_based import ModelBasedAgent, Outcomes, outcomes
 from nchain_agents.tabular.table_agent import Compiled
 from nchain_env.checks import one_of, real
 from nchain_env.mdp import LARGEST_REWARD, FloatArray
@@ -40,6 +41,7 @@ class UCRL2(ModelBasedAgent):
             14 log(2 S A t / delta) / N, as in the program of Osband et al., which explores less.
         seed: The seed of the agent and of its environment.
         compiled: True, False or "auto"; see `TableAgent`.
+        tensorboard_log: A folder for TensorBoard's files; see `Agent`.
 
     Raises:
         ValueError: A space is not discrete, or a parameter is outside its range.
@@ -67,8 +69,11 @@ class UCRL2(ModelBasedAgent):
         variant: str = "jaksch2010",
         seed: int | None = None,
         compiled: Compiled = "auto",
+        tensorboard_log: LogFolder = None,
     ) -> None:
-        super().__init__(env, gamma=1.0, seed=seed, compiled=compiled)
+        super().__init__(
+            env, gamma=1.0, seed=seed, compiled=compiled, tensorboard_log=tensorboard_log
+        )
         self.delta = real("delta", delta, 0, 1, open_low=True, open_high=True)
         self.min_reward = real("min_reward", min_reward, -LARGEST_REWARD, LARGEST_REWARD)
         self.max_reward = real("max_reward", max_reward, -LARGEST_REWARD, LARGEST_REWARD)
@@ -80,16 +85,18 @@ class UCRL2(ModelBasedAgent):
 
     def plan(self) -> FloatArray:
         """Return the values, (S, A), of the best plausible model."""
-        reward, probability, radius = self.plausible()
-        return self._iterated(lambda v: reward + optimistic_value(probability, radius, v))
+        reward, seen, radius = self.plausible()
+        return self._iterated(lambda v: reward + optimistic_value(seen, radius, v))
 
     def estimate(self) -> FloatArray:
         """Return the values, (S, A), of the frequencies and the mean rewards seen.
 
         A state and action that was never visited is taken to end the episode with a reward of 0.
         """
-        reward, probability = self.tables.reward_mean, frequencies(self.tables)[:, :, :-1]
-        return self._iterated(lambda v: reward + probability @ v)
+        reward, seen = self.tables.reward_mean, outcomes(self.tables)
+        return self._iterated(
+            lambda v: reward + (seen.probability * np.append(v, 0.0)[seen.state]).sum(axis=2)
+        )
 
     def _iterated(self, backup: Callable[[FloatArray], FloatArray]) -> FloatArray:
         """Return the values when all states gain the same in a sweep, to 1 / sqrt(t)."""
@@ -103,12 +110,12 @@ class UCRL2(ModelBasedAgent):
                 break
         return q
 
-    def plausible(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def plausible(self) -> tuple[FloatArray, Outcomes, FloatArray]:
         """Return which models are plausible, after the steps so far.
 
         Returns:
-            The largest plausible mean rewards, (S, A); the outcomes' frequencies, (S, A, S + 1),
-            and the largest plausible distance from them, (S, A), in the 1-norm.
+            The largest plausible mean rewards, (S, A); the outcomes seen, with their frequencies;
+            and the largest plausible distance from these, (S, A), in the 1-norm.
         """
         tables, (states, actions) = self.tables, self._shape
         visits = np.maximum(tables.visits, 1)
@@ -120,17 +127,17 @@ class UCRL2(ModelBasedAgent):
             radius = np.sqrt(14 * many / visits)
         else:
             radius = np.sqrt(14 * states * (many - math.log(states)) / visits)
-        return reward, frequencies(tables), radius
+        return reward, outcomes(tables), radius
 
 
-def optimistic_value(probability: FloatArray, radius: FloatArray, v: FloatArray) -> FloatArray:
+def optimistic_value(seen: Outcomes, radius: FloatArray, v: FloatArray) -> FloatArray:
     """Return the largest expected next value of all plausible distributions.
 
     The best state gets half the radius more, and the worst states lose as much. What was never
     seen, a row of zeros, leads to the best state.
 
     Args:
-        probability: (S, A, S + 1) the outcomes' frequencies, the last being the end of the episode.
+        seen: The outcomes and their frequencies.
         radius: (S, A) the largest distance, in the 1-norm.
         v: (S,) the values of the states. The end has the value 0, and is not taken for the best.
 
@@ -139,14 +146,19 @@ def optimistic_value(probability: FloatArray, radius: FloatArray, v: FloatArray)
 
     Source: Jaksch, Ortner & Auer 2010, figure 2.
     """
-    order = np.argsort(np.append(v, 0.0), kind="stable")  # the worst first
     best = int(v.argmax())
-    p = probability.copy()
-    p[:, :, best] = np.where(
-        probability.sum(axis=2) > 0, np.minimum(1.0, p[:, :, best] + radius / 2), 1.0
-    )
-    ascending = p[:, :, order]
-    excess = np.maximum(ascending.sum(axis=2, keepdims=True) - 1.0, 0.0)
-    lost = np.diff(np.minimum(np.cumsum(ascending, axis=2), excess), axis=2, prepend=0.0)
-    value: FloatArray = (ascending - lost) @ np.append(v, 0.0)[order]
-    return value
+    to_best = (seen.probability * (seen.state == best)).sum(axis=2)
+    visited = seen.probability.any(axis=2)
+    more = np.where(visited, np.minimum(1.0, to_best + radius / 2), 1.0) - to_best
+    p = np.concatenate((seen.probability, more[:, :, None]), axis=2)
+    value = np.full(p.shape, v[best])
+    value[:, :, :-1] = np.append(v, 0.0)[seen.state]
+    worst_first = value.argsort(axis=2)
+    value.sort(axis=2)
+    # of the values up to each: the probability, less what the worst of them lose
+    up_to = np.take_along_axis(p, worst_first, axis=2).cumsum(axis=2)
+    up_to = np.maximum(up_to - (up_to[:, :, -1:] - 1.0), 0.0)
+    # the largest value, less each step down from it with the probability of going so far down
+    steps_down = value[:, :, 1:] - value[:, :, :-1]
+    expected: FloatArray = value[:, :, -1] - (steps_down * up_to[:, :, :-1]).sum(axis=2)
+    return expected

@@ -131,14 +131,16 @@ def test_a_function_with_n_steps_is_called_as_often() -> None:
     assert called == [400, 800, 1000]
 
 
-class SB3Callback:
-    """Like one of stable-baselines3's: it has methods, and cannot be called."""
+class Incomplete:
+    """A little like a callback of stable-baselines3's."""
 
     def on_step(self) -> bool:
         return True
 
 
-@pytest.mark.parametrize("callback", [3, [], [print], "stop", SB3Callback(), StopAfterEpisodes])
+@pytest.mark.parametrize(
+    "callback", [3, [3], [print, "stop"], "stop", Incomplete(), StopAfterEpisodes]
+)
 def test_a_callback_that_is_none_is_refused_at_the_start(callback: Any) -> None:
     agent = QLearning("NChain-v0", seed=0)
     message = r"^callback must be None or a function of the agent, got "

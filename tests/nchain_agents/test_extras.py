@@ -1,5 +1,6 @@
 """What is said where an extra is not installed: its modules cannot be imported here."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +23,7 @@ def test_a_study_in_a_base_install_names_the_extra(tmp_path: Path) -> None:
     code = "import nchain_agents\nnchain_agents.compare(['q-learning'])"
     *_, said = said_without(AGENTS, code, tmp_path)
     assert said.startswith("ModuleNotFoundError: nchain_agents.compare needs ")
-    assert said.endswith(": pip install 'nchain-env[agents]'")
+    assert re.search(r": pip install -e '.*\[agents\]'$", said)
 
 
 @pytest.mark.parametrize(
@@ -31,17 +32,22 @@ def test_a_study_in_a_base_install_names_the_extra(tmp_path: Path) -> None:
         (
             ["distributed"],
             ["compare", "--agents", "q-learning", "--scheduler", "tcp://127.0.0.1:1"],
-            "distributed: pip install 'nchain-env[distributed]'",
+            r"distributed: pip install -e '.*\[distributed\]'",
+        ),
+        (
+            ["optuna"],
+            ["tune", "q-learning", "--trials", "1"],
+            r"tuning needs optuna: pip install -e '.*\[tune\]'",
         ),
         (
             ["tensorboard"],
             ["train", "q-learning", "--tensorboard", "logs"],
-            "TensorBoard logging needs tensorboard: pip install 'nchain-env[keras]'",
+            r"TensorBoard logging needs tensorboard: pip install -e '.*\[keras\]'",
         ),
         (
             ["keras", "tensorflow", "jax"],
             ["train", "keras-dqn"],
-            "agents: keras-dqn needs pip install 'nchain-env[keras]'",
+            r"agents: keras-dqn needs pip install -e '.*\[keras\]'",
         ),
     ],
 )
@@ -51,6 +57,6 @@ def test_the_command_line_answers_in_one_line(
     code = f"sys.argv = ['nchain', *{arguments!r}]\nfrom nchain_agents.cli import run\nrun()"
     lines = said_without(modules, code, tmp_path)
     assert lines[-1].startswith("nchain: ")
-    assert lines[-1].endswith(message)
+    assert re.search(message + "$", lines[-1])
     assert "Traceback" not in " ".join(lines)
     assert list(tmp_path.glob("*.agent")) == []

@@ -136,7 +136,7 @@ class Telling(KerasDQN):
     def learn(self, total_timesteps, callback=None, progress_bar=False):
         import keras
         self.action = ["tensorflow", "jax"].index(keras.backend.backend())
-        return super().learn(total_timesteps, callback, progress_bar)
+        return super().learn(total_timesteps, callback, progress_bar=progress_bar)
 
     def predict(self, observation, state=None, episode_start=None, deterministic=False):
         return np.full(np.shape(observation), self.action), None

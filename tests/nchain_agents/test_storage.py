@@ -330,10 +330,10 @@ def test_a_deep_or_odd_header_is_refused(good: Path) -> None:
         np.save(file, np.array(text))
         archive_of(path, [("header.npy", file.getvalue()), ("q.npy", members["q.npy"])])
         refused(path, "is not a saved agent, or is damaged")
-    for form in (0, 1, 3, 99):
+    for form in (0, 1, 2, 4, 99):
         refused(
             with_header(good, lambda header, form=form: header | {"format": form}),  # type: ignore[misc]
-            f"has format {form}; this version reads format 2",
+            f"has format {form}; this version reads format 3",
         )
 
 

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -423,7 +424,7 @@ def test_without_keras_the_networks_are_left_out(
     with pytest.raises(SystemExit, match="0"):
         cli.run()
     said = capsys.readouterr()
-    assert "the networks are left out: they need pip install 'nchain-env[jax]'" in said.err
+    assert re.search(r"networks are left out: they need pip install -e '.*\[jax\]' \(", said.err)
     assert "The tournament" in said.out
     assert "CartPole-v1" not in said.out
     data = json.loads((tmp_path / "reproduce.json").read_text())

@@ -115,6 +115,11 @@ def found(make: Any, seed: int = 0, steps: int = STEPS) -> dict[str, Finding]:
         ),
         (agents.NoPredict, "cannot be used", "NoPredict has no method `predict`."),
         (agents.NoLearn, "cannot be used", "NoLearn has no method `learn`."),
+        (
+            agents.LearnsEpisodes,
+            "cannot be used",
+            "`learn(episodes)`, which cannot be called as `learn(total_timesteps=...)`.",
+        ),
         # twice the steps, an episode of 23 steps and a rollout of one
         (agents.StepsForever, "does not stop", "(total_timesteps=800) took 1624 steps and was"),
         (agents.EndsItsEpisode, "does not stop", "(total_timesteps=200) took 424 steps and was"),
@@ -201,11 +206,17 @@ def test_the_greedy_agents_of_the_package_do_not_explore(agent: Any) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["DQN", "PPO", "A2C", "QRDQN"])
-def test_the_agents_of_stable_baselines3_get_a_remark_for_seeding_all(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [("DQN", {}), ("PPO", {"n_steps": 64}), ("A2C", {}), ("QRDQN", {"train_freq": 16})],
+)
+def test_the_agents_of_stable_baselines3_get_a_remark_for_seeding_all(
+    name: str, parameters: dict[str, int]
+) -> None:
     module = pytest.importorskip("sb3_contrib" if name == "QRDQN" else "stable_baselines3")
+    make = partial(getattr(module, name), "MlpPolicy", **parameters)
     # a number of steps that none of their rollouts divides
-    findings = found(lambda env, seed: getattr(module, name)("MlpPolicy", env, seed=seed), 0, 601)
+    findings = found(lambda env, seed: make(env, seed=seed), 0, 601)
     assert findings.keys() == {"global random numbers"}
     assert not findings["global random numbers"].mistake
 

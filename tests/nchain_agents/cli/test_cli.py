@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -106,8 +107,9 @@ def test_a_long_chain_is_shown_by_its_ends(
 ) -> None:
     assert nchain(monkeypatch, "solve", "--n", "100", "--gamma", "0.9") == 0
     shown = capsys.readouterr().out
-    assert "│    99 │" in shown
-    assert "│    50 │" not in shown
+    states = [line.split()[0] for line in shown.splitlines() if line.strip()]
+    assert "99" in states
+    assert "50" not in states
 
 
 @pytest.mark.parametrize(
@@ -222,10 +224,11 @@ def test_compare_says_what_it_left_out_and_how_to_get_it(
     options = ("--steps", "50", "--seeds", "1", "--jobs", "1", "--out", str(tmp_path))
     assert nchain(monkeypatch, "compare", *options) == 0
     said = capsys.readouterr()
-    assert "left out: missing, which needs pip install 'nchain-env[sb3]'" in said.err
+    assert re.search(r"left out: missing, which needs pip install -e '.*\[sb3\]'\n", said.err)
     assert "q-learning" in said.out
     assert nchain(monkeypatch, "compare", "--agents", "missing", *options) == 2
-    assert "missing needs pip install 'nchain-env[sb3]'" in capsys.readouterr().err
+    refused = capsys.readouterr().err
+    assert re.search(r"missing needs pip install -e '.*\[sb3\]'\n", refused)
 
 
 def test_what_is_there_already_and_what_is_not_tuned_is_said(

@@ -85,17 +85,6 @@ def test_each_training_has_a_folder_of_its_own_in_tensorboard(
         assert b"rollout/ep_rew_mean" in file.read_bytes()
 
 
-def test_the_folders_go_on_from_the_largest_number(tmp_path: Path) -> None:
-    from nchain_agents.deep.tensorboard import next_run
-
-    assert next_run(tmp_path / "new", "a") == tmp_path / "new" / "a_1"
-    for name in ("a_2", "a_10", "b_70", "a_b_50", "a_x", "xa_90"):
-        (tmp_path / name).mkdir()
-    assert next_run(tmp_path, "a") == tmp_path / "a_11"
-    assert next_run(tmp_path, "a_b") == tmp_path / "a_b_51"
-    assert next_run(tmp_path, "a.") == tmp_path / "a._1"
-
-
 # SB3 asks for silence about this when it is imported, and pytest listens all the same
 @pytest.mark.filterwarnings("ignore:rich is experimental")
 def test_a_model_of_sb3_is_trained_logged_and_saved_and_its_preset_stays(

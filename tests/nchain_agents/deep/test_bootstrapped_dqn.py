@@ -354,7 +354,8 @@ def test_what_shapes_the_ensemble_cannot_be_assigned() -> None:
 
 def test_hyperparameters_are_arguments_and_documented() -> None:
     arguments = inspect.signature(BootstrappedDQN).parameters
-    assert set(arguments) == {"env", *BootstrappedDQN.parameters, "optimizer", "seed"}
+    others = {"env", "optimizer", "seed", "tensorboard_log"}
+    assert set(arguments) == others.union(BootstrappedDQN.parameters)
     assert set(BootstrappedDQN.parameters) - set(KerasDQN.parameters) == {
         "ensemble_size",
         "prior_scale",

@@ -79,10 +79,24 @@ def environment(env_id: str) -> Any:
 
 
 @pytest.mark.parametrize(
-    "env_id",
-    ["NChain-v0", "FrozenLake-v1", pytest.param("CliffWalking-v1", marks=pytest.mark.slow)],
+    ("env_id", "parameters"),
+    [
+        pytest.param("NChain-v0", PLAIN, id="chain-plain"),
+        pytest.param("FrozenLake-v1", RICH, id="lake-rich"),
+        pytest.param("FrozenLake-v1", ONLINE, id="lake-online"),
+        *(
+            pytest.param(env_id, parameters, marks=pytest.mark.slow)
+            for env_id, parameters in [
+                ("NChain-v0", RICH),
+                ("NChain-v0", ONLINE),
+                ("FrozenLake-v1", PLAIN),
+                ("CliffWalking-v1", PLAIN),
+                ("CliffWalking-v1", RICH),
+                ("CliffWalking-v1", ONLINE),
+            ]
+        ),
+    ],
 )
-@pytest.mark.parametrize("parameters", [PLAIN, RICH, ONLINE], ids=["plain", "rich", "online"])
 def test_compiled_and_stepped_go_the_same_way(env_id: str, parameters: dict[str, Any]) -> None:
     stepped = KerasDQN(environment(env_id), compiled=False, seed=3, **parameters)
     compiled = KerasDQN(environment(env_id), compiled=True, seed=3, **parameters)
@@ -96,6 +110,7 @@ def test_compiled_and_stepped_go_the_same_way(env_id: str, parameters: dict[str,
         assert compiled.last_loss == pytest.approx(stepped.last_loss, rel=1e-3, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_it_stops_at_each_episode_for_a_callback_and_changes_nothing() -> None:
     through = KerasDQN(environment("FrozenLake-v1"), compiled=True, seed=3, **RICH).learn(500)
     halted = KerasDQN(environment("FrozenLake-v1"), compiled=True, seed=3, **RICH)

@@ -160,7 +160,7 @@ def test_the_values_that_come_with_an_update_are_those_after_it() -> None:
 def test_each_hyperparameter_is_an_argument_a_parameter_an_attribute_and_documented() -> None:
     arguments = inspect.signature(KerasDQN).parameters
     fields = {field.name: field for field in dataclasses.fields(Hyperparameters)}
-    assert list(arguments) == ["env", *fields, "model", "optimizer", "seed"]
+    assert list(arguments) == ["env", *fields, "model", "optimizer", "seed", "tensorboard_log"]
     assert KerasDQN.parameters == tuple(fields)
     agent = KerasDQN("NChain-v0")
     text = " ".join(str(KerasDQN.__doc__).split())
@@ -464,10 +464,10 @@ def test_unsupported_spaces_and_observations_are_refused() -> None:
 @pytest.mark.parametrize(
     ("backend", "hidden", "message"),
     [
-        ("torch", "", "ValueError.*KERAS_BACKEND must be 'tensorflow'.*nchain-env\\[jax\\]"),
-        ("jax", "jax", r"ModuleNotFoundError.*pip install 'nchain-env\[jax\]'"),
-        ("tensorflow", "tensorflow", r"ModuleNotFoundError.*pip install 'nchain-env\[keras\]'"),
-        ("tensorflow", "keras", r"ModuleNotFoundError.*pip install 'nchain-env\[keras\]'"),
+        ("torch", "", r"ValueError.*KERAS_BACKEND must be 'tensorflow'.*nchain-env\[jax\]"),
+        ("jax", "jax", r"ModuleNotFoundError.*pip install -e '.*\[jax\]'"),
+        ("tensorflow", "tensorflow", r"ModuleNotFoundError.*pip install -e '.*\[keras\]'"),
+        ("tensorflow", "keras", r"ModuleNotFoundError.*pip install -e '.*\[keras\]'"),
     ],
 )
 def test_a_missing_backend_is_named_with_its_extra(backend: str, hidden: str, message: str) -> None:
@@ -539,3 +539,8 @@ def test_it_tells_the_probabilities_of_its_actions() -> None:
     expected = 0.1 + 0.8 * np.eye(2)[greedy]
     np.testing.assert_allclose(agent.action_probabilities(np.arange(5)), expected)
     np.testing.assert_allclose(agent.action_probabilities(3), expected[3])
+
+
+def test_the_agent_shows_what_differs_from_the_defaults() -> None:
+    agent = KerasDQN("NChain-v0", net_arch=[64, 64], learning_rate=0.5)  # a list of the default
+    assert repr(agent) == "KerasDQN('NChain-v0', learning_rate=0.5)"

@@ -142,10 +142,11 @@ def close(ours: list[Any], theirs: list[Any]) -> bool:
     [
         {},
         {"max_grad_norm": 0.05},
-        {"n_steps": 3},
         {"n_steps": 4, "max_grad_norm": 0.5},
-        {"gamma": 0.0},
-        {"gamma": 1.0},
+        *(
+            pytest.param(parameters, marks=pytest.mark.slow)
+            for parameters in ({"n_steps": 3}, {"gamma": 0.0}, {"gamma": 1.0})
+        ),
     ],
     ids=str,
 )

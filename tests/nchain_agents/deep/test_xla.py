@@ -64,7 +64,8 @@ def test_importing_changes_no_setting() -> None:
     subprocess.run([sys.executable, "-c", code], env=env, check=True)
 
 
-@pytest.mark.parametrize("flags", ["", pytest.param(OTHER, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("flags", ["", OTHER])
 def test_the_tutorials_training_loop_is_one_kernel(flags: str) -> None:
     pytest.importorskip("jax", reason="needs the jax extra")
     env = {**os.environ, "KERAS_BACKEND": "jax", "XLA_FLAGS": flags}

@@ -71,6 +71,7 @@ def test_the_pool_makes_the_same_runs() -> None:
         assert result.runs == [osband2013.regret(result.experiment, 200, seed) for seed in (2, 3)]
 
 
+@pytest.mark.slow
 def test_the_command_shows_the_published_figures_beside_ours(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

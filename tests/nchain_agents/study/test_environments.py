@@ -231,4 +231,4 @@ def test_what_is_no_environment_is_refused(env: Any) -> None:
     with pytest.raises(ValueError, match="env must be an environment"):
         score(None, env)  # type: ignore[call-overload]
     with pytest.raises(ValueError, match="env must be an environment"):
-        compare(["q-learning"], env)
+        compare(["q-learning"], [env])  # of several, each is one

@@ -484,7 +484,7 @@ def test_installed_packages_offer_agents(monkeypatch: pytest.MonkeyPatch) -> Non
     ("arguments", "message"),
     [
         ({"agents": []}, "agents must be at least one"),
-        ({"agents": [3]}, "agents must be names, classes or presets, got 3"),
+        ({"agents": [3]}, "agents must be names, classes, pairs .*got 3"),
         ({"agents": ["json:loads"]}, "agents: json:loads must have a method learn"),
         ({"agents": [dict]}, "agents: builtins:dict must have a method learn"),
         ({"agents": ["q-lerning"]}, "unknown agent 'q-lerning'; did you mean q-learning"),

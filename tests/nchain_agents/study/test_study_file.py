@@ -177,7 +177,7 @@ def test_a_file_written_by_hand(tmp_path: Path) -> None:
         ("seeds = 2", "seeds = ", "TOML: .*line 2"),
         ("seeds = 2", "seed = 2", "unknown key 'seed'; known: seeds, steps, "),
         ("seeds = 2", "", "it must have seeds, got steps, agents, envs"),
-        ("seeds = 2", "seeds = true", "seeds must be an integer, got True"),
+        ("seeds = 2", "seeds = true", "seeds must be an integer of at least 1, got True"),
         ("seeds = 2", "seeds = 0", "seeds must be an integer of at least 1, got 0"),
         ("steps = 300", "steps = 1e3", "steps must be an integer, got 1000.0"),
         ("preset =", "present =", "line 5: unknown key 'present'"),

@@ -85,7 +85,7 @@ def test_files_that_are_no_saved_agents_are_refused(tmp_path: Path) -> None:
             np.savez(target, header=np.array(json.dumps(header)), **arrays)
         return path.read_bytes()
 
-    refused(with_header(format=99), "has format 99; this version reads format 2")
+    refused(with_header(format=99), "has format 99; this version reads format 3")
     refused(with_header(**{"class": "os.system"}), "no agent of this version")
     path.write_bytes(whole)
     with pytest.raises(ValueError, match="holds a QLearning, not a RewardSum"):

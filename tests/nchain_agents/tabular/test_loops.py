@@ -249,7 +249,7 @@ def test_without_numba_the_environment_is_stepped(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(home, "find_spec", lambda name: None)
     with pytest.raises(
         ModuleNotFoundError,
-        match=r"^compiled=True needs numba: pip install 'nchain-env\[agents\]'$",
+        match=r"^compiled=True needs numba: pip install -e '.*\[agents\]'$",
     ) as missing:
         QLearning("NChain-v0", compiled=True)
     assert missing.value.name == "numba"

@@ -18,6 +18,7 @@ from nchain_agents import (
     learn_many,
     score,
 )
+from nchain_agents.tabular.model_based import Outcomes
 from nchain_agents.tabular.ucrl2 import optimistic_value
 from nchain_env.mdp import FloatArray
 from nchain_env.planning import optimal_gain, optimal_return, value_iteration
@@ -56,14 +57,17 @@ def test_the_optimistic_value_is_the_largest_by_linear_programming() -> None:
         v = np.abs(rng.normal(size=states)).round(1)
         frequency = rng.dirichlet(np.full(states + 1, 0.3), size=(2, 2))
         radius = rng.uniform(0, 2.5, size=(2, 2))
-        found = optimistic_value(frequency, radius, v)
+        every = np.broadcast_to(rng.permutation(states + 1), frequency.shape)
+        seen = Outcomes(every, np.take_along_axis(frequency, every, axis=2))
+        found = optimistic_value(seen, radius, v)
         for at in np.ndindex(2, 2):
             exact = most(frequency[at], float(radius[at]), np.append(v, 0.0))
             assert found[at] == pytest.approx(exact, abs=1e-6)
 
 
 def test_what_was_never_seen_leads_to_the_best_state() -> None:
-    value = optimistic_value(np.zeros((1, 1, 4)), np.zeros((1, 1)), np.array([1.0, 7.0, -2.0]))
+    nothing = Outcomes(np.zeros((1, 1, 1), dtype=np.int64), np.zeros((1, 1, 1)))
+    value = optimistic_value(nothing, np.zeros((1, 1)), np.array([1.0, 7.0, -2.0]))
     assert value[0, 0] == 7.0
 
 
@@ -71,7 +75,7 @@ def test_the_plausible_models_are_those_worked_out_by_hand() -> None:
     steps = [(1, 0.5, False, False), (0, 1.0, False, False), (2, 0.0, True, False)]
     agent = UCRL2(Script(*steps), delta=0.1, seed=0).learn(3)
     seen = agent.tables.visits > 0
-    reward, frequency, radius = agent.plausible()
+    reward, outcomes, radius = agent.plausible()
     assert seen.sum() in (2, 3)
     # S = 3, A = 2, t = 4: for one visit sqrt(7 log(2 * 3 * 2 * 4 / 0.1) / 2) more than was paid
     more = np.sqrt(7 * np.log(480) / 2)
@@ -80,7 +84,11 @@ def test_the_plausible_models_are_those_worked_out_by_hand() -> None:
     np.testing.assert_allclose(reward[~seen], more)
     # and sqrt(14 * 3 log(2 * 2 * 4 / 0.1)) from what was seen
     np.testing.assert_allclose(radius[once | ~seen], np.sqrt(42 * np.log(160)))
-    np.testing.assert_allclose(frequency.sum(axis=2), seen)
+    np.testing.assert_allclose(outcomes.probability.sum(axis=2), seen)
+    ended = np.where(outcomes.state == 3, outcomes.probability, 0.0).sum(axis=2)
+    np.testing.assert_array_equal(
+        ended, agent.tables.counts[:, :, 3] / np.maximum(agent.tables.visits, 1)
+    )
     agent.variant = "osband2013"
     np.testing.assert_allclose(agent.plausible()[2][once], np.sqrt(14 * np.log(480)))
     # twice as many rewards, at most 5 instead of 1: 5 times the distance; fewer visits count as one
@@ -228,8 +236,8 @@ def test_the_optimistic_gain_of_ucrl2_is_not_below_the_true_one() -> None:
     env = RiverSwimEnv(variant="osband2013")
     agent = UCRL2(env, seed=0).learn(300)
     v = agent.plan().max(axis=1)
-    reward, frequency, radius = agent.plausible()
-    gain = (reward + optimistic_value(frequency, radius, v)).max(axis=1) - v
+    reward, outcomes, radius = agent.plausible()
+    gain = (reward + optimistic_value(outcomes, radius, v)).max(axis=1) - v
     assert gain.min() >= optimal_gain(env.mdp)
     assert np.ptp(gain) < 1 / np.sqrt(300)
 

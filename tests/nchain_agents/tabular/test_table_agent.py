@@ -139,7 +139,7 @@ def test_continuous_spaces_are_refused() -> None:
 
 def test_a_progress_bar_shows_the_steps_and_the_return(capsys: pytest.CaptureFixture[str]) -> None:
     agent = QLearning("NChain-v0", seed=0).learn(2000, progress_bar=True)
-    shown = capsys.readouterr().out
+    shown = capsys.readouterr().err
     assert "2000/2000" in shown
     assert f"{agent.episode_returns[-1]:,.1f}" in shown
 

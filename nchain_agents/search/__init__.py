@@ -1,0 +1,1 @@
+"""Hyperparameter search: spaces, trials, and the search itself with Optuna."""
