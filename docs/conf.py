@@ -22,10 +22,12 @@ project = "NChain-v0"
 author = copyright = "The NChain developers"
 version = release = nchain_env.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+nb_execution_mode = "off"  # notebooks are committed with their outputs, and tests run them
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
-exclude_patterns = ["_build"]
+# MyST-NB writes the notebooks that it shows beside the built pages
+exclude_patterns = ["_build", "jupyter_execute"]
 
 html_math_renderer = "mathml"
 html_theme = "furo"
@@ -50,15 +52,23 @@ _envs = ["Env", "EnvLike"]
 _others = ["Callback", "Compiled", "EpsilonLike", "InitialQ", "Model", "TransitionDict"]
 autodoc_type_aliases = {name: name for name in _arrays + _envs + _others}
 nitpicky = True
+# MyST does not know the names in the reference; tests/docs/test_links.py checks these links.
+suppress_warnings = ["myst.xref_missing"]
 # Types of other packages, whose links need the network, and types without a page of their own.
 nitpick_ignore_regex = [
-    (r"py:.*", r"(np|npt|numpy|gym|gymnasium|os|pathlib|typing|collections|array|keras)\..*"),
+    (
+        r"py:.*",
+        r"(np|npt|numpy|functools|gym|gymnasium|os|pathlib|typing|collections|array|keras)\..*",
+    ),
     (r"py:.*", "|".join(map(re.escape, autodoc_type_aliases))),
     (r"py:class", r"nchain_agents\.check\.(judge\.Judgement|choices\.Agreement|lesson\.Lesson)"),
-    (r"py:class", r"nchain_agents\.(presets\.Preset|study\.(plan\.Study|run\.Run))"),
     (
         r"py:class",
-        r"(Any|Path|Self|Generator|PathLike|ndarray|Space|Discrete|AutoresetMode|Rule|Preset|Study|Run|EnvChoice)",
+        r"nchain_agents\.(presets\.Preset|search\.problem\.Problem|study\.(plan\.Study|run\.Run))",
+    ),
+    (
+        r"py:class",
+        r"(Any|Path|Self|Generator|PathLike|ndarray|Space|Discrete|AutoresetMode|Figure|Rule|Preset|Study|Run|EnvChoice)",
     ),
     (r"py:(class|exc)", r"(ResetNeeded|DependencyNotInstalled|EpisodeOverError)"),
     (r"py:exc", r"gymnasium\.error\..*"),

@@ -155,7 +155,7 @@ def draw_environment(env_id: str, seed: int, actions: list[int]) -> Figure:
 def draw_check() -> Figure:
     """Draw the values of the wrong agent in check-your-agent.md beside three explanations."""
     page = (Path(__file__).parent / "check-your-agent.md").read_text()
-    code = re.search(r":caption: my_agent.py\n(.+?)```", page, re.DOTALL)
+    code = re.search(r"# my_agent.py\n(.+?)```", page, re.DOTALL)
     assert code is not None
     names: dict[str, Any] = {}
     exec(code[1], names)  # the page's own example

@@ -1,12 +1,14 @@
 """Every example in the documentation and the README runs as it stands.
 
 In a page, from top to bottom and in one folder: `python` blocks in one namespace, `bash` blocks by
-bash, and a block with a `:caption:` becomes the file of that name. Blocks marked `console` show
-what is not run. `% skip: next if(not slow)` keeps a block for `pytest -m slow`, and
-`% skip: next if(not found("sb3_contrib"))` for those who have that package.
+bash, and a block whose first line is a comment with the name of a file becomes that file. Blocks
+marked `console` show what is not run. `<!-- skip: next if(not slow) -->` keeps a block for
+`pytest -m slow`, and `<!-- skip: next if(not found("sb3_contrib")) -->` for those who have that
+package.
 """
 
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -25,8 +27,16 @@ from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.myst import CodeBlockParser, SkipParser
 
 ROOT = Path(__file__).parents[2]
-# Pages whose examples make whole studies: they run with `pytest -m slow` only.
-LONG = {"docs/getting-started.md", "docs/studies.md", "docs/other-libraries.md"}
+# Pages whose examples make whole studies or checks: they run with `pytest -m slow` only.
+LONG = {
+    "docs/check-your-agent.md",
+    "docs/command-line.md",
+    "docs/getting-started.md",
+    "docs/measures.md",
+    "docs/own-agents.md",
+    "docs/studies.md",
+    "docs/other-libraries.md",
+}
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 pytestmark = [
@@ -35,13 +45,15 @@ pytestmark = [
 ]
 
 
-def caption(example: Example) -> str | None:
-    name: str | None = example.region.lexemes.get("options", {}).get("caption")
-    return name
+def file_name(example: Example) -> str | None:
+    """Return the name in the first line of a block, or that of its caption."""
+    name = re.match(r"# ([\w/]+\.\w+)\n", example.parsed)
+    caption: str | None = example.region.lexemes.get("options", {}).get("caption")
+    return name[1] if name else caption
 
 
 def data(example: Example) -> None:
-    name = caption(example)
+    name = file_name(example)
     if name is not None:
         Path(name).write_text(example.parsed)
     elif example.region.lexemes["arguments"] == "toml":
@@ -49,7 +61,7 @@ def data(example: Example) -> None:
 
 
 def python(example: Example) -> None:
-    name = caption(example)
+    name = file_name(example)
     if name is not None:
         Path(name).write_text(example.parsed)
     else:
