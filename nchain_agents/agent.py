@@ -7,9 +7,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from array import array
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -20,17 +18,16 @@ from nchain_agents.env_argument import Env, EnvLike, environment, shown
 from nchain_agents.env_recipe import made_by, recipe_of
 from nchain_agents.interrupts import answer, held
 from nchain_agents.listeners import Listeners
-from nchain_agents.logger import Logger, event_files, run_folder
 from nchain_agents.model_env import ModelEnv, model_env
 from nchain_agents.progress import training_progress
 from nchain_agents.public_names import MODULES, public
 from nchain_agents.sb3 import vec_env
+from nchain_agents.training_log import LogFolder, TrainingLog, log_folder
 from nchain_env.checks import integer, real, whole_steps
 from nchain_env.mdp import BoolArray, FloatArray
 from nchain_env.representation import call
 
 Callback = Callable[["Agent"], bool | None]
-LogFolder = str | os.PathLike[str] | None
 OnEpisode = Callable[[], bool] | None  # called at the end of an episode; False stops the training
 Progress = Callable[[], None]
 
@@ -80,10 +77,8 @@ class Agent(ABC):
         self._end = 1  # the number of steps at the end of the training, for schedules
         self.episode_returns = array("d")  # of every finished episode
         self.episode_lengths = array("q")  # the numbers of their steps
-        self.tensorboard_log = _log_folder(tensorboard_log)
-        self._logger = Logger()
-        self._own_logger = True  # not the user's
-        self._run_folders: dict[tuple[str, str], Path] = {}
+        self.tensorboard_log = log_folder(tensorboard_log)
+        self._log = TrainingLog()
         # when the present call of `learn` began, and at which step
         self._learning_since = time.perf_counter(), 0
         self._vec_env: Any = None
@@ -197,15 +192,15 @@ class Agent(ABC):
         listeners = Listeners(callback)
         name = type(self).__name__ if tb_log_name is None else tb_log_name
         new_run = reset_num_timesteps or self.num_timesteps == 0
-        with held(), self._logging(name, new_run), training_progress(steps, progress_bar) as show:
+        log = self._log.run(self.tensorboard_log, name, new_run)
+        with held(), log, training_progress(steps, progress_bar) as show:
             if reset_num_timesteps:
                 self._count_from_zero()
             start = self.num_timesteps
             self._end = end = start + steps
             self._begin()
             self._learning_since = time.perf_counter(), start
-            writes = self._logger.dir is not None or not self._own_logger
-            interval = log_interval if writes else None
+            interval = log_interval if self._log.writes else None
             logged = len(self.episode_returns)
 
             def progress() -> None:
@@ -256,7 +251,7 @@ class Agent(ABC):
     @property
     def logger(self) -> Any:
         """What training and callbacks report to: a `Logger`, or what `set_logger` was given."""
-        return self._logger
+        return self._log.logger
 
     def set_logger(self, logger: Any) -> None:
         """Report to another logger, in place of `tensorboard_log`.
@@ -267,34 +262,11 @@ class Agent(ABC):
         Raises:
             ValueError: It is something else.
         """
-        if not (
-            callable(getattr(logger, "record", None)) and callable(getattr(logger, "dump", None))
-        ):
-            raise ValueError(f"logger must have the methods record and dump, got {logger!r}")
-        self._logger, self._own_logger = logger, False
-
-    @contextmanager
-    def _logging(self, name: str, new_run: bool) -> Iterator[None]:
-        """Write to the folder of this run in the block, if there is a `tensorboard_log`."""
-        if not self._own_logger:
-            yield
-            return
-        folder, parent = None, _log_folder(self.tensorboard_log)
-        if parent is not None:
-            event_files()  # refused before a folder is made
-            run = os.fspath(parent), name
-            if new_run or run not in self._run_folders:
-                self._run_folders[run] = run_folder(*run, goes_on=not new_run)
-            folder = self._run_folders[run]
-        self._logger = logger = Logger(folder)
-        try:
-            yield
-        finally:
-            logger.close()
+        self._log.use(logger)
 
     def dump_logs(self) -> None:
         """Write the statistics of the training to `logger`, under stable-baselines3's names."""
-        record, (since, start) = self._logger.record, self._learning_since
+        record, (since, start) = self.logger.record, self._learning_since
         elapsed = max(time.perf_counter() - since, sys.float_info.epsilon)
         if self.episode_returns:
             record("rollout/ep_rew_mean", float(np.mean(self.episode_returns[-_WINDOW:])))
@@ -307,7 +279,7 @@ class Agent(ABC):
         record("time/episodes", len(self.episode_returns), exclude="tensorboard")
         record("time/time_elapsed", int(elapsed), exclude="tensorboard")
         record("time/total_timesteps", self.num_timesteps, exclude="tensorboard")
-        self._logger.dump(self.num_timesteps)
+        self.logger.dump(self.num_timesteps)
 
     def _statistics(self) -> dict[str, float]:
         """Return what is reported beside episodes and time."""
@@ -514,12 +486,6 @@ class Agent(ABC):
         self._observation = state
         self._episode_return = float(episode_return)
         self._episode_length = episode_length
-
-
-def _log_folder(tensorboard_log: Any) -> LogFolder:
-    if tensorboard_log is not None and not isinstance(tensorboard_log, str | os.PathLike):
-        raise ValueError(f"tensorboard_log must be a folder or None, got {tensorboard_log!r}")
-    return tensorboard_log
 
 
 def load(path: str | os.PathLike[str], env: EnvLike | None = None) -> Agent:

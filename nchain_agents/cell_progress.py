@@ -27,8 +27,8 @@ class CellProgress(Progress):
         self._drawn = 0.0
 
     def start(self) -> None:
-        """Show the bar."""
-        if not self.disable:
+        """Show the bar, if it is not shown yet."""
+        if not self.disable and self._output is None:
             self._output = display(self._text(), raw=True, display_id=True)
 
     def stop(self) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from nchain_agents.env_argument import EnvLike
 from nchain_agents.files import prepare_folder
 from nchain_agents.presets import Preset
+from nchain_agents.progress import progress
 from nchain_agents.search.optimise import search
 from nchain_agents.search.problem import Problem, with_parameters
 from nchain_agents.search.result import Tuning
@@ -119,25 +120,20 @@ def _progress(problem: Problem, trials: int, shown: bool) -> Iterator[Callable[[
     if not shown:
         yield lambda tuning: None
         return
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    columns = (SpinnerColumn(), *Progress.get_default_columns(), TimeElapsedColumn())
-    progress = Progress(*columns, console=console)
-    task = progress.add_task(problem.agent.name, total=trials)
+    bar = progress()
+    task = bar.add_task(problem.agent.name, total=trials)
 
     def show(tuning: Tuning) -> None:
-        progress.start()  # not before the file is known to be this problem's
+        bar.start()  # not before the file is known to be this problem's
         best = tuning.best
         said = "" if best is None else f", best {problem.objective} {best.value:.6g}"
         said = f"tuning {problem.agent.name}{said}"
-        progress.update(task, completed=len(tuning.trials), description=said)
+        bar.update(task, completed=len(tuning.trials), description=said)
 
     try:
         yield show
     finally:
-        progress.stop()
+        bar.stop()
 
 
 def tuned_study(

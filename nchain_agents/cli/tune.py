@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from nchain_agents.cli.options import EnvOption
+from nchain_agents.cli.options import EnvOption, Quiet
 
 
 def tune(
@@ -56,8 +56,8 @@ def tune(
             help="Address of a Dask scheduler, tcp://HOST:PORT; by default trials are made here."
         ),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print all trials as JSON.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Look for better hyperparameters of an agent, with seeds that no comparison has.
 
@@ -65,6 +65,7 @@ def tune(
     """
     from nchain_agents import tuning
     from nchain_agents.report import tuned
+    from nchain_agents.report.terminal import show
 
     name = Path(agent).stem if agent.endswith(".toml") else agent.rpartition(":")[2]
     out = Path("tuned", f"{name}.toml") if out is None else out
@@ -89,9 +90,9 @@ def tune(
     if as_json:
         print(json.dumps(found.summary))
     else:
-        console = Console()
-        console.print(tuned.table(found).rich(console.width))
-    on = () if env == "NChain-v0" else ("--env", env)
-    words = ("nchain", "compare", "--agents", f"{agent},{out}", *on, "--steps", str(steps))
-    said = f"written to {out} and {picture}; to compare: {shlex.join(words)}"
-    Console(stderr=True).print(said, markup=False, highlight=False, soft_wrap=True)
+        show(tuned.table(found), "--json")
+    if not quiet:
+        on = () if env == "NChain-v0" else ("--env", env)
+        words = ("nchain", "compare", "--agents", f"{agent},{out}", *on, "--steps", str(steps))
+        said = f"written to {out} and {picture}; to compare: {shlex.join(words)}"
+        Console(stderr=True).print(said, markup=False, highlight=False, soft_wrap=True)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy.typing as npt
 from gymnasium.vector import VectorEnv
 
-from nchain_agents.agent import LogFolder
 from nchain_agents.deep.hyperparameters import BootstrappedHyperparameters, Hyperparameters
 from nchain_agents.deep.keras_dqn import KerasDQN, declare
 from nchain_agents.env_argument import EnvLike
+from nchain_agents.training_log import LogFolder
 from nchain_env.mdp import FloatArray
 
 if TYPE_CHECKING:  # the hyperparameters are attributes, which are added at the end of the file

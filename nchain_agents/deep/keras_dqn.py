@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.vector import VectorEnv
 
-from nchain_agents.agent import Agent, LogFolder, OnEpisode, Progress
+from nchain_agents.agent import Agent, OnEpisode, Progress
 from nchain_agents.deep.backend import backend
 from nchain_agents.deep.env_adapter import SingleEnv, adapted
 from nchain_agents.deep.hyperparameters import (
@@ -28,6 +28,7 @@ from nchain_agents.deep.stepped import epsilon_greedy, learn_stepped
 from nchain_agents.deep.training_state import TrainingState
 from nchain_agents.env_argument import Env, EnvLike
 from nchain_agents.storage import Saved
+from nchain_agents.training_log import LogFolder
 from nchain_env.mdp import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:  # the hyperparameters are attributes, which are added at the end of the file

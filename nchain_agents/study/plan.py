@@ -23,8 +23,6 @@ Seeds = int | tuple[int, ...]
 
 # The least memory that a run needs, in bytes.
 _RUN = 100
-# The seeds that every library takes are below this.
-_SEED = 2**32
 
 
 class RunKey(NamedTuple):
@@ -101,10 +99,10 @@ class Study:
         object.__setattr__(self, "seeds", checked_seeds(self.seeds))
         count("steps", self.steps)
         fits("episodes", self.episodes, 8 * integer("episodes", self.episodes, 2))
-        if np.max(self.seeds) >= FIRST_TUNING_SEED:
+        if max(self.every_seed) >= FIRST_TUNING_SEED:
             raise ValueError(
                 f"seeds must be below {FIRST_TUNING_SEED}, because agents are tuned with those "
-                f"from there on, got {np.max(self.seeds)}"
+                f"from there on, got {max(self.every_seed)}"
             )
         object.__setattr__(self, "looks", checked_looks(self.looks, self.steps))
         labels = [env.label for env in self.envs]
@@ -158,7 +156,7 @@ def checked_seeds(seeds: Any) -> Seeds:
     listed = isinstance(seeds, Sequence) and not isinstance(seeds, str | bytes | bytearray)
     if listed or (isinstance(seeds, np.ndarray) and seeds.ndim == 1):
         fits("seeds", seeds, _RUN * len(seeds))
-        found = tuple(integer("seeds", seed, 0, _SEED) for seed in seeds)
+        found = tuple(integer("seeds", seed, 0) for seed in seeds)
         if not found or len(set(found)) < len(found):
             raise ValueError(f"seeds must be at least one, all different, got {seeds!r}")
         return len(found) if found == tuple(range(len(found))) else found
@@ -178,7 +176,7 @@ def plan(
     *,
     parameters: Mapping[str, Any] | None,
     sweep: Mapping[str, Sequence[Any]] | None,
-    seeds: int | Sequence[int],
+    seeds: Any,
     steps: float,
     episodes: int,
     looks: Any = Study.looks,
@@ -205,7 +203,7 @@ def plan(
     return Study(
         found,
         envs,
-        checked_seeds(seeds),
+        seeds,
         whole_steps("steps", steps),
         episodes,
         looks,

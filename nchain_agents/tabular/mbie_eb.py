@@ -6,11 +6,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from nchain_agents.agent import LogFolder
 from nchain_agents.env_argument import EnvLike
 from nchain_agents.tabular.dense import solved
 from nchain_agents.tabular.model_based import ModelBasedAgent, frequencies
 from nchain_agents.tabular.table_agent import Compiled
+from nchain_agents.training_log import LogFolder
 from nchain_env.checks import real
 from nchain_env.mdp import LARGEST_REWARD, FloatArray
 

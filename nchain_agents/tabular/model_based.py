@@ -9,13 +9,13 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from nchain_agents.agent import LogFolder
 from nchain_agents.env_argument import EnvLike
 from nchain_agents.exploration import greedy
 from nchain_agents.storage import LARGEST, Saved
 from nchain_agents.tabular.dense import solved
 from nchain_agents.tabular.loop import Act, Due, Settings, Transition, Update
 from nchain_agents.tabular.table_agent import Compiled, TableAgent
+from nchain_agents.training_log import LogFolder
 from nchain_env.mdp import FloatArray, IntArray
 
 

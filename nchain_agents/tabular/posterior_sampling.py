@@ -6,12 +6,12 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from nchain_agents.agent import LogFolder
 from nchain_agents.env_argument import EnvLike
 from nchain_agents.tabular.dense import largest_reward, solved
 from nchain_agents.tabular.loop import Settings, Transition
 from nchain_agents.tabular.model_based import ModelBasedAgent, ModelTables, observe_by_episode
 from nchain_agents.tabular.table_agent import Compiled
+from nchain_agents.training_log import LogFolder
 from nchain_env.checks import instance, real
 from nchain_env.known_tables import known_table
 from nchain_env.mdp import LARGEST_REWARD, BoolArray, FloatArray, TabularMDP

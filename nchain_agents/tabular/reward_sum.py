@@ -6,11 +6,11 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from nchain_agents.agent import LogFolder
 from nchain_agents.env_argument import EnvLike
 from nchain_agents.exploration import greedy
 from nchain_agents.tabular.loop import Settings, Transition
 from nchain_agents.tabular.table_agent import Compiled, TableAgent
+from nchain_agents.training_log import LogFolder
 from nchain_env.mdp import FloatArray
 
 

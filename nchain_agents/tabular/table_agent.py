@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.spaces import Discrete
 
-from nchain_agents.agent import Agent, LogFolder, OnEpisode, Progress
+from nchain_agents.agent import Agent, OnEpisode, Progress
 from nchain_agents.env_argument import EnvLike
 from nchain_agents.exploration import choose, probabilities
 from nchain_agents.interrupts import Pace, requested
@@ -28,6 +28,7 @@ from nchain_agents.tabular.loop import (
     Transition,
     Update,
 )
+from nchain_agents.training_log import LogFolder
 from nchain_env.checks import fits, one_of
 from nchain_env.extras import install_command
 from nchain_env.mdp import LARGEST_REWARD, FloatArray

@@ -9,12 +9,12 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from nchain_agents.agent import LogFolder
 from nchain_agents.env_argument import EnvLike
 from nchain_agents.exploration import choose
 from nchain_agents.schedules import EpsilonLike, epsilon_schedule
 from nchain_agents.tabular.loop import Act, Settings, Transition
 from nchain_agents.tabular.table_agent import Compiled, TableAgent
+from nchain_agents.training_log import LogFolder
 from nchain_env.checks import real
 from nchain_env.mdp import LARGEST_REWARD, FloatArray, IntArray
 

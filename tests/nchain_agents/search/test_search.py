@@ -160,9 +160,11 @@ def test_tuning_has_seeds_that_no_study_has() -> None:
     assert [task.seed for task in threshold().tasks({})] == [1_000_000 + k for k in range(4)]
     study = threshold().study
     assert [task.seed for task in replace(study, seeds=3).tasks] == [0, 1, 2]
-    most = replace(study, seeds=FIRST_TUNING_SEED - 1)
+    most = replace(study, seeds=FIRST_TUNING_SEED)
     with pytest.raises(ValueError, match="seeds must be below 1000000, because agents are tuned"):
-        replace(most, seeds=1_000_000)
+        replace(most, seeds=1_000_001)
+    with pytest.raises(ValueError, match=r"got 1000000$"):
+        replace(study, seeds=(3, 1_000_000))
 
 
 def test_the_file_of_the_winner_is_a_file_of_agents(tmp_path: Path) -> None:

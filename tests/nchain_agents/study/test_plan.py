@@ -158,9 +158,9 @@ def test_seeds_can_be_added_whether_they_are_counted_or_named(tmp_path: Path) ->
     [
         ([], r"at least one, all different, got \[\]"),
         ([1, 1], r"all different, got \[1, 1\]"),
-        ([-1], "seeds must be an integer in .*, got -1"),
-        ([2**32], "seeds must be an integer in .*, got 4294967296"),
-        ([0.5], "seeds must be an integer in .*, got 0.5"),
+        ([-1], "seeds must be an integer of at least 0, got -1"),
+        ([2**32], "seeds must be below 1000000, .*, got 4294967296"),
+        ([0.5], "seeds must be an integer of at least 0, got 0.5"),
         ("3", "seeds must be an integer of at least 1, got '3'"),
         (b"x", "seeds must be an integer of at least 1, got b.x."),
         (np.array(0.5), "seeds must be an integer of at least 1, got array"),
