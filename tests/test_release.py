@@ -31,12 +31,19 @@ def test_the_addresses_are_the_same_everywhere() -> None:
     urls = PROJECT["project"]["urls"]
     assert f'\nurl: "{urls["Documentation"]}"\n' in CITATION
     assert f'\nrepository-code: "{urls["Source"]}"\n' in CITATION
-    files = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob(".github/**/*.yml")]
+    files = [
+        ROOT / "pyproject.toml",
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/*.md"),
+        *ROOT.glob(".github/**/*.yml"),
+    ]
     for file in files:
         for address in re.findall(
-            r"https://[\w.-]*nchain[\w.-]*|https://github.com/nchain.*?/[\w-]+", file.read_text()
+            r"https://[\w.-]*nchain[\w.-]*|https://(?:raw\.)?github.*?\.com/nchain.*?/[\w-]+",
+            file.read_text(),
         ):
-            assert address in (urls["Documentation"], urls["Source"]), f"{file.name}: {address}"
+            page = address.replace("raw.githubusercontent.com", "github.com")
+            assert page in (urls["Documentation"], urls["Source"]), f"{file.name}: {address}"
 
 
 def test_all_has_every_extra_of_users() -> None:
