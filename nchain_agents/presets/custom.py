@@ -187,8 +187,15 @@ def _checked(preset: Preset) -> Preset:
     for name in ("env", "seed"):
         if name in preset.parameters:
             raise ValueError(f"agents: {preset.path} must be given no {name}: a run gives it one")
+    signature = inspect.signature(kind)
     try:
-        inspect.signature(kind).bind_partial(env=None, **preset.parameters)
+        signature.bind_partial(env=None)
+    except TypeError:
+        raise ValueError(
+            f"agents: {preset.path} must take its environment as env, got {signature}"
+        ) from None
+    try:
+        signature.bind_partial(env=None, **preset.parameters)
     except TypeError as error:
         raise ValueError(f"agents: {preset.path} does not take its parameters: {error}") from None
     homes = [one.__module__ for one in getattr(kind, "__mro__", ())]

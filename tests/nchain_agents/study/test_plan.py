@@ -108,6 +108,16 @@ def test_what_is_no_agent_is_refused(agents: Any, message: str) -> None:
         planned(agents)
 
 
+def test_an_agent_must_take_its_environment_by_the_usual_name() -> None:
+    class Vector:
+        def __init__(self, envs: Any, seed: Any = None) -> None: ...
+        def learn(self, total_timesteps: int) -> None: ...
+        def predict(self, observation: Any, deterministic: bool = True) -> None: ...
+
+    with pytest.raises(ValueError, match=r"Vector must take its environment as env, got \(envs"):
+        planned([Vector])
+
+
 def test_a_check_takes_a_pair_too() -> None:
     with pytest.raises(ValueError, match=r"does not take its parameters: .*'epsilonn'"):
         check_agent((QLearning, {"epsilonn": 0.1}))
