@@ -65,7 +65,8 @@ class Judgement:
 def judge(lessons: Sequence[Lesson], gamma: float, on_policy: bool = False) -> Judgement:
     """Return what values say.
 
-    The correct update is never rejected where it fits. Single explanations are tried before pairs,
+    The correct update is never rejected where it fits, nor where the values are on their way to fit
+    it. Single explanations are tried before pairs,
     and those without a parameter are named before those whose parameter was fitted.
 
     Args:
@@ -79,27 +80,30 @@ def judge(lessons: Sequence[Lesson], gamma: float, on_policy: bool = False) -> J
     before = [replace(one, values=_earlier(one)) for one in lessons]
     earlier = Explainer(before, gamma, on_policy).fit().distance
     if correct.distance <= SMALL:
-        return Judgement("correct", correct, (), (), drift, earlier)
+        kind: Kind = "correct" if explainer.complete else "moving"
+        return Judgement(kind, correct, (), (), drift, earlier)
     singles = sorted(explainer.singles(), key=lambda fit: fit.distance)
-    named = _named(singles, correct) if explainer.at_rest else ()
+    at_rest = explainer.at_rest and explainer.ahead().distance > SMALL
+    named = _named(singles, correct) if at_rest else ()
     measured = singles
-    if not named and explainer.at_rest and correct.distance > _allowed(correct):
+    if not named and at_rest and correct.distance > _allowed(correct):
         # a network changes the values that it never learns, too
         network = Explainer(lessons, gamma, on_policy, generalises=True)
         singles = sorted(network.singles(), key=lambda fit: fit.distance)
         named = _named(singles, correct)
         measured = singles if named else measured
-    if not named and explainer.at_rest and correct.distance > _allowed(correct):
+    # many pairs have parameters enough to fit the values of a single problem
+    if not named and at_rest and explainer.complete and correct.distance > _allowed(correct):
         pairs = sorted(explainer.pairs(), key=lambda fit: fit.distance)
         named = _named(pairs, measured[0])
         measured = sorted([*measured, *pairs[:5]], key=lambda fit: fit.distance)
     others = tuple(fit for fit in measured if fit not in named)
-    kind: Kind = "unexplained"
+    kind = "unexplained"
     if named:
         kind = "explained"
     elif correct.distance <= _allowed(correct):
         kind = "correct"
-    elif drift > SMALL:
+    elif drift > SMALL or not at_rest:
         kind = "moving"
     return Judgement(kind, correct, named, others, drift, earlier)
 

@@ -178,12 +178,11 @@ class Explainer:
         self.gamma, self._on_policy = gamma, on_policy
         self._lessons = lessons
         learned = [_Learned.of(lesson) for lesson in lessons]
-        moved: dict[str, list[FloatArray]] = {}
-        for one in learned:
-            moved.setdefault(one.problem, []).append(one.moved)
+        moved = _by_problem(learned, [one.moved for one in learned])
         drifts = {problem: _rms(np.mean(found, axis=0)) for problem, found in moved.items()}
         # values that grow without end are not at rest: they speak only where no others do
         self._learned = [one for one in learned if drifts[one.problem] < _MOVING] or learned
+        self.complete = len(self._learned) == len(learned)
         self.drift = max(drifts.values())
         self.at_rest = min(drifts.values()) < _MOVING
         if generalises:
@@ -231,19 +230,31 @@ class Explainer:
     def measured(self, explanations: tuple[Explanation, ...], parameters: tuple[Any, ...]) -> Fit:
         """Return how well explanations with these parameters fit."""
         changes = list(zip(explanations, parameters, strict=True))
-        fits = [self._in_window(start, changes) for start in _WINDOWS]
-        return Fit(explanations, parameters, *min(fits))
+        windows = [self._errors(start, changes) for start in _WINDOWS]
+        return Fit(explanations, parameters, *min(map(_largest, windows)))
 
-    def _in_window(
-        self, start: float, changes: list[tuple[Explanation, Any]]
-    ) -> tuple[float, float]:
-        """Return distance and noise, by the transitions after a part of the training."""
-        errors: dict[str, list[FloatArray]] = {}
+    def _errors(
+        self, start: float, changes: Sequence[tuple[Explanation, Any]] = ()
+    ) -> dict[str, FloatArray]:
+        """Return targets minus Q, (seeds, S, A), by problem; the targets after a part of it all."""
+        errors = []
         for one, x in zip(self._learned, self._windows[start], strict=True):
             targets = Backup.of(x, self.update(x, changes)).targets(one.q, one.initial)
-            error = np.where(one.known, targets - one.q, np.nan) / one.scale
-            errors.setdefault(one.problem, []).append(error)
-        return max(_distance_and_noise(np.array(found)) for found in errors.values())
+            errors.append(np.where(one.known, targets - one.q, np.nan) / one.scale)
+        return _by_problem(self._learned, errors)
+
+    def ahead(self) -> Fit:
+        """Return the fit of the correct update if the values go on as they move.
+
+        Values that are on their way move in proportion to what is missing. So in each problem, that
+        part of their last movement is added which brings them nearest to their targets.
+        """
+        moved = _by_problem(self._learned, [one.moved for one in self._learned])
+        windows = [
+            {name: _after(errors, moved[name]) for name, errors in self._errors(start).items()}
+            for start in _WINDOWS
+        ]
+        return Fit((), (), *min(map(_largest, windows)))
 
     def fixed_point(self, lesson: Lesson, fit: Fit) -> FloatArray:
         """Return the values, (S, A), that explanations lead to on the transitions of a lesson."""
@@ -290,6 +301,27 @@ class Explainer:
 
 def _distance(fit: Fit) -> float:
     return fit.distance
+
+
+def _by_problem(learned: Sequence[_Learned], arrays: Sequence[FloatArray]) -> dict[str, FloatArray]:
+    """Return arrays, one of each lesson, as one of all seeds for each problem."""
+    found: dict[str, list[FloatArray]] = {}
+    for one, array in zip(learned, arrays, strict=True):
+        found.setdefault(one.problem, []).append(array)
+    return {problem: np.array(some) for problem, some in found.items()}
+
+
+def _after(errors: FloatArray, moved: FloatArray) -> FloatArray:
+    """Return the errors, (seeds, S, A), after the part of a movement that makes them smallest."""
+    known = ~np.isnan(errors).all(axis=0)
+    missing, move = np.nanmean(errors[:, known], axis=0), np.mean(moved, axis=0)[known]
+    part = float(missing @ move) / max(float(move @ move), _TINY)
+    return errors - min(max(part, 0.0), 1.0) * moved
+
+
+def _largest(errors: dict[str, FloatArray]) -> tuple[float, float]:
+    """Return the largest distance of the problems, and its noise."""
+    return max(map(_distance_and_noise, errors.values()))
 
 
 def _distance_and_noise(errors: FloatArray) -> tuple[float, float]:

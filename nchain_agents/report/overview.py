@@ -5,7 +5,6 @@ from __future__ import annotations
 from statistics import median
 from typing import Any
 
-import gymnasium as gym
 from matplotlib.ticker import EngFormatter
 
 from nchain_agents.evaluation import ExactEvaluator
@@ -98,7 +97,7 @@ def remarks(comparison: Comparison, env: EnvChoice) -> list[str]:
     """Return remarks on an environment, which are also in the note of its table."""
     found = []
     limit = env.parameters.get("max_episode_steps")
-    if limit is not None and gym.spec(env.id).max_episode_steps is None:
+    if limit is not None and env.registration.max_episode_steps is None:
         found.append(
             f"episodes are truncated after {limit:,} steps: {env.id} has no time limit of its own"
         )

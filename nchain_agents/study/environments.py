@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import inspect
 import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import partial
+from hashlib import sha256
 from importlib import import_module
 from numbers import Real
 from typing import Any, NamedTuple
@@ -18,6 +21,7 @@ from gymnasium.envs.registration import EnvSpec, load_env_creator
 
 from nchain_agents.env_argument import as_spec, as_text, labelled, parsed
 from nchain_agents.presets import tuned_max_episode_steps
+from nchain_env import TabularMDP
 
 # Packages whose environments are registered in every process that imports this module.
 _KNOWN = ("gymnasium", "nchain_env")
@@ -45,6 +49,20 @@ class EnvChoice:
         if self.module is not None:
             import_module(self.module)
         return gym.make(self.id if self.spec is None else self.spec, **self.parameters)
+
+    def as_data(self) -> dict[str, Any]:
+        """Return what it is, as JSON-ready data; a table that was given by its digest."""
+        data = {"id": self.id, "parameters": self.parameters}
+        entry = None if self.spec is None else self.spec.entry_point
+        if isinstance(entry, partial) and isinstance(table := entry.args[0], TabularMDP):
+            arrays = (getattr(table, one.name) for one in dataclasses.fields(table))
+            data["table"] = sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
+        return data
+
+    @property
+    def registration(self) -> EnvSpec:
+        """How it is registered, or would be."""
+        return gym.spec(self.id) if self.spec is None else self.spec
 
     @property
     def label(self) -> str:

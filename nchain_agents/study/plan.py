@@ -135,7 +135,7 @@ class Study:
                 agent.name: {"agent": agent.path, "parameters": agent.parameters}
                 for agent in self.agents
             },
-            "envs": {env.label: {"id": env.id, "parameters": env.parameters} for env in self.envs},
+            "envs": {env.label: env.as_data() for env in self.envs},
             "seeds": self.seeds,
             "steps": self.steps,
             "episodes": self.episodes,

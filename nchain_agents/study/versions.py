@@ -7,8 +7,6 @@ import re
 from collections.abc import Iterator
 from importlib import metadata
 
-import gymnasium as gym
-
 import nchain_env
 from nchain_agents.study.plan import Study
 
@@ -29,7 +27,7 @@ def _versions(study: Study) -> Iterator[tuple[str, str]]:
     if study.keras_backend is not None:
         modules.append(study.keras_backend)
     modules += [agent.path for agent in study.agents]
-    modules += [str(env.module or gym.spec(env.id).entry_point) for env in study.envs]
+    modules += [str(env.module or env.registration.entry_point) for env in study.envs]
     names = [re.split("[.:]", module)[0] for module in modules]
     names += [_REQUIRED_BY[name] for name in names if name in _REQUIRED_BY]
     for name in dict.fromkeys([*_PACKAGES, *names]):

@@ -146,6 +146,42 @@ def test_values_that_still_move_and_fit_nothing_are_called_moving() -> None:
     assert 0.03 < found.drift < 0.2
 
 
+def on_its_way(problem: Problem, first: float, step_size: float, sweeps: int) -> Lesson:
+    """What a slow correct learner has in the last two quarters of so many sweeps."""
+    backup = Backup.of(seen(problem), q_learning(seen(problem), GAMMA))
+    q, seen_values = np.full((problem.mdp.num_states, 2), first), []
+    for _ in range(sweeps):
+        q = q + step_size * (backup.targets(q, q) - q)
+        seen_values.append(q)
+    earlier, late = np.split(np.array(seen_values[sweeps // 2 :]), 2)
+    return lesson(problem, late.mean(axis=0), earlier.mean(axis=0))
+
+
+@pytest.mark.parametrize(
+    ("first", "step_size", "sweeps"),
+    [
+        (0.0, 0.005, 1600),
+        (-1.0, 0.005, 300),
+        (-1.0, 0.005, 900),
+        (5.0, 0.02, 300),
+        (5.0, 0.005, 600),
+        (5.0, 0.005, 1600),
+    ],
+)
+def test_values_on_their_way_to_the_correct_ones_accuse_nobody(
+    first: float, step_size: float, sweeps: int
+) -> None:
+    lessons = [on_its_way(problem, first, step_size, sweeps) for problem in PROBLEMS]
+    found = judge(lessons, GAMMA)
+    assert (found.kind, found.named) == ("moving", ())
+    assert 0.03 < found.correct.distance < found.earlier
+
+
+def test_correct_values_in_one_problem_are_not_enough() -> None:
+    (correct,) = learned([], [ENDING])
+    assert judge([correct, on_its_way(CONTINUING, 0.0, 0.02, 600)], GAMMA).kind == "moving"
+
+
 def test_noise_that_the_seeds_show_accuses_nobody() -> None:
     exact = [one.values.late for one in learned([]) if one.values is not None]
     rng = np.random.default_rng(3)
