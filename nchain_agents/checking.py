@@ -152,8 +152,10 @@ def _checked(
     gamma, on_policy = _gamma(lessons, gamma), lessons[0].on_policy
     report = replace(report, gamma=gamma)
     valued = all(lesson.values is not None for lesson in lessons)
-    if valued and Explainer(lessons, gamma, on_policy).fit().distance <= SMALL:
-        return replace(report, judgement=judge(lessons, gamma, on_policy))
+    if valued:
+        explainer = Explainer(lessons, gamma, on_policy)
+        if explainer.complete and explainer.fit().distance <= SMALL:
+            return replace(report, judgement=judge(lessons, gamma, on_policy))
 
     problems = _WITH_VALUES if valued else (*_WITH_VALUES, *CHOICES)
     lessons, more = learned(problems, most, gamma)

@@ -28,7 +28,8 @@ _NO_MODEL = "the environment has no model"
 # An episode that goes on for longer without a time limit is taken to have no end.
 _ENDLESS = 100_000
 _NO_LIMIT = (
-    "env must have a time limit, as gym.make(..., max_episode_steps=...) sets it; this one has none"
+    "env must have a time limit, as max_episode_steps=... of gym.make, or "
+    "gymnasium.wrappers.TimeLimit, sets it; this one has none"
 )
 
 

@@ -83,7 +83,8 @@ class Verdict:
             same = [one.name for one in self.agreements[1:] if right and one.contradicted == 0]
             return (
                 f"Its choices are worse than those of the correct update in {correct.contradicted} "
-                f"of {correct.compared} states ({learned}; it has no values to look at). "
+                f"of {correct.compared} states ({learned}). Choices say less than values, and may "
+                "mislead: a method q_values(observations), or q_values=, gives a firmer verdict. "
                 + (f"They also agree with: {', '.join(same)}." if same else "")
             ).strip()
         return ""

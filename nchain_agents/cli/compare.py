@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from nchain_agents.cli.options import Quiet, key_values, seeds_of
+from nchain_agents.cli.options import Quiet, going_on, key_values, seeds_of
 
 if TYPE_CHECKING:
     from nchain_agents.study.comparison import Comparison
@@ -77,7 +77,7 @@ def compare(
         str,
         typer.Option(
             help="Number of seeds for each agent and environment; 100:120 for the seeds from 100 to"
-            " 119."
+            " 119, 1,5,7 for these."
         ),
     ] = "10",
     steps: Annotated[int, typer.Option(help="Number of steps of a run.")] = 20_000,
@@ -158,15 +158,16 @@ def compare(
             looks=looks,
             tuned=_budget(tuned),
         )
-    comparison = run(
-        out=out,
-        resume=resume,
-        jobs=jobs,
-        scheduler=scheduler,
-        cluster_timeout=cluster_timeout,
-        time_limit=time_limit,
-        progress_bar=not quiet,
-    )
+    with going_on("finished runs", out):
+        comparison = run(
+            out=out,
+            resume=resume,
+            jobs=jobs,
+            scheduler=scheduler,
+            cluster_timeout=cluster_timeout,
+            time_limit=time_limit,
+            progress_bar=not quiet,
+        )
     if as_json:
         print(json.dumps(comparison.summary))
     elif markdown:
@@ -206,7 +207,10 @@ def _study_file(context: typer.Context, words: list[str]) -> Path | None:
     if not words:
         return None
     if len(words) > 1 or not words[0].endswith(".toml"):
-        raise ValueError(f"compare takes a study file and options only, got {' '.join(words)!r}")
+        raise ValueError(
+            f"compare takes a study file and options only, got {' '.join(words)!r}; "
+            "several agents, or values of a sweep, are separated by commas"
+        )
     for name in _STUDY_OPTIONS:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":

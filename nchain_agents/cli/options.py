@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -29,6 +32,17 @@ EnvOption = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the results only, no progress.")]
 
 
+@contextmanager
+def going_on(kept: str, folder: Path) -> Iterator[None]:
+    """Say after Ctrl-C what is kept in a folder or a file, and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        said = f"{kept} are kept in {folder}; the same command goes on"
+        print(said, file=sys.stderr)
+        raise
+
+
 def one_agent(agent: str, env: EnvChoice) -> Preset:
     """Return the agent of a name for an environment, after importing its dependencies.
 
@@ -48,18 +62,21 @@ def one_agent(agent: str, env: EnvChoice) -> Preset:
     return preset
 
 
-def seeds_of(text: str) -> int | range:
-    """Return the number of seeds that a text says, or the seeds of one such as `100:120`.
+def seeds_of(text: str) -> int | range | list[int]:
+    """Return the number of seeds that a text says, or the seeds of `100:120` or `1,5,7`.
 
     Raises:
         ValueError: It is neither.
     """
     first, colon, end = text.partition(":")
     try:
+        if "," in text:
+            return [int(seed) for seed in text.split(",")]
         return range(int(first), int(end)) if colon else int(first)
     except ValueError:
         raise ValueError(
-            f"seeds must be a number, or the first and the end as in 100:120, got {text!r}"
+            f"seeds must be a number, the first and the end as in 100:120, or seeds as in 1,5,7, "
+            f"got {text!r}"
         ) from None
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from nchain_agents.cli.options import Quiet
+from nchain_agents.cli.options import Quiet, going_on
 
 if TYPE_CHECKING:
     from nchain_agents.papers.page import Paper
@@ -84,7 +84,10 @@ def reproduce(
     prepare_folder(out)
     console = Console(stderr=True, quiet=quiet)
     if paper == _TUTORIAL:
-        data, markdown, names = _tutorial(out, command, quick, rounds, seeds, seed, jobs, console)
+        with going_on("finished parts", out):
+            data, markdown, names = _tutorial(
+                out, command, quick, rounds, seeds, seed, jobs, console
+            )
     else:
         count = seeds or (2 if quick else _SEEDS)
         data, markdown, names = _paper(

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from nchain_agents.cli.options import EnvOption, Quiet
+from nchain_agents.cli.options import EnvOption, Quiet, going_on
 
 
 def tune(
@@ -71,20 +71,22 @@ def tune(
     out = Path("tuned", f"{name}.toml") if out is None else out
     if out.suffix != ".toml":
         raise ValueError(f"out must be a file that ends with .toml, got {out}")
-    found = tuning.tune(
-        agent,
-        env,
-        space=space,
-        trials=trials,
-        seeds=seeds,
-        steps=steps,
-        objective=objective,  # type: ignore[arg-type] # checked there
-        storage=out.with_suffix(".sqlite") if storage is None else storage,
-        out=out,
-        jobs=jobs,
-        scheduler=scheduler,
-        progress_bar=not quiet,
-    )
+    storage = out.with_suffix(".sqlite") if storage is None else storage
+    with going_on("finished trials", storage):
+        found = tuning.tune(
+            agent,
+            env,
+            space=space,
+            trials=trials,
+            seeds=seeds,
+            steps=steps,
+            objective=objective,  # type: ignore[arg-type] # checked there
+            storage=storage,
+            out=out,
+            jobs=jobs,
+            scheduler=scheduler,
+            progress_bar=not quiet,
+        )
     picture = out.with_suffix(".png")
     tuned.write_picture(picture, found)
     if as_json:

@@ -64,7 +64,8 @@ def _overview(comparison: Comparison, env_summary: dict[str, Any], env: EnvChoic
         f"{env_summary['how']}; "
         f"score: 100 = {best}, 0 = uniformly random; both are interquartile means over the seeds, "
         "with the score's 95\u00a0% bootstrap interval; optimal from: the step from which on the "
-        "policy is optimal for the agent's discount factor, median of the seeds; vs best: the "
+        "policy is optimal for the agent's discount factor, median of the seeds (- without a "
+        "discount factor below 1); vs best: the "
         "p-value of a permutation test, adjusted for all pairs of agents, if it is below "
         f"{LEVEL:g}, else tie{few_seeds(env_summary)}"
     )

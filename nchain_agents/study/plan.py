@@ -13,6 +13,7 @@ from nchain_agents.keras_backend import keras_backend
 from nchain_agents.presets import Preset, presets_for
 from nchain_agents.study.environments import EnvChoice, environments
 from nchain_agents.study.looks import Looks, checked_looks, looks_at
+from nchain_env import TabularEnv
 from nchain_env.checks import count, fits, instance, integer, whole_steps
 
 if TYPE_CHECKING:
@@ -160,6 +161,8 @@ def checked_seeds(seeds: Any) -> Seeds:
         if not found or len(set(found)) < len(found):
             raise ValueError(f"seeds must be at least one, all different, got {seeds!r}")
         return len(found) if found == tuple(range(len(found))) else found
+    if isinstance(seeds, str):
+        raise ValueError(f"seeds must be a number, or seeds as range(100, 120), got {seeds!r}")
     number = integer("seeds", seeds, 1)
     fits("seeds", seeds, _RUN * number)
     return number
@@ -245,8 +248,19 @@ def chosen(names: Iterable[Any] | None, envs: Sequence[EnvChoice]) -> tuple[Pres
     found: dict[str, Preset] = {}
     for agent in (agent for name in names for agent in agents_of(name, known)):
         if found.setdefault(agent.name, agent) != agent:
-            raise ValueError(f"agents must have different names, got two with {agent.name!r}")
+            raise ValueError(
+                f"agents must have different names, got two with {agent.name!r}; "
+                "a TOML file of agents, or a Preset, gives each a name"
+            )
     return tuple(found.values())
+
+
+def _largest_reward(env: EnvChoice) -> float | None:
+    """Return the largest reward of an environment with a table, else None."""
+    made = env.make()
+    made.close()
+    inner = made.unwrapped
+    return float(inner.mdp.reward.max()) if isinstance(inner, TabularEnv) else None
 
 
 def _left_out(envs: Sequence[EnvChoice]) -> Iterator[str]:
@@ -257,7 +271,10 @@ def _left_out(envs: Sequence[EnvChoice]) -> Iterator[str]:
 
 
 def not_tuned(agents: Iterable[Preset], envs: Sequence[EnvChoice]) -> Iterator[str]:
-    """Say which presets were tuned for another environment than one that they learn in."""
+    """Say which presets were tuned for another environment than one that they learn in.
+
+    And which agents are told a largest reward that is too small for it.
+    """
     others = [(env.label, presets_for(env.id, env.parameters)) for env in envs[1:]]
     known = known_presets(envs)
     for agent in agents:
@@ -269,3 +286,9 @@ def not_tuned(agents: Iterable[Preset], envs: Sequence[EnvChoice]) -> Iterator[s
                 if agent.name in tuned and tuned[agent.name].parameters != agent.parameters:
                     settings = f"its settings for {envs[0].label}"
                     yield f"not tuned for {label}: {agent.name}, which has {settings}"
+        told: Any = agent.parameters.get("max_reward")
+        for env in envs if isinstance(told, int | float) else ():
+            largest = _largest_reward(env)
+            if largest is not None and largest > told:
+                has = f"max_reward = {told:g}, where {env.label} has {largest:g}"
+                yield f"told too small a reward: {agent.name}, which has {has}"

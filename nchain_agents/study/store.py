@@ -67,11 +67,19 @@ class Store:
             differing = ", ".join(name for name in wanted if there.get(name) != wanted[name])
             raise ValueError(
                 f"out has the runs of another study (with other {differing}): {self._path.parent}; "
-                f"take another folder{', or --resume to add to this one' if extends else ''}"
+                f"take another folder{self._adding(wanted, there, extends)}"
             )
         if not extends:  # nothing but failures is there
             self._db.execute("delete from runs")
         self._db.execute("update study set text = ?", (json.dumps(wanted),))
+
+    def _adding(self, wanted: dict[str, Any], there: dict[str, Any], extends: bool) -> str:
+        """Say how something is added to the runs that are there, where that is near."""
+        if extends:
+            return ", or add to this one by resume=True (--resume)"
+        if _extends({**wanted, "seeds": there["seeds"]}, there):
+            return f", or name the seeds that are there, too: {_shown(there['seeds'])}"
+        return ""
 
     def _has_results(self) -> bool:
         return any(run.failure is None for run in self.runs().values())
@@ -116,6 +124,14 @@ def _extends(wanted: Mapping[str, Any], there: Mapping[str, Any]) -> bool:
         # where none of the runs needed Keras, those that do may be added
         and there.get("keras_backend") in (None, wanted["keras_backend"])
     )
+
+
+def _shown(seeds: Any) -> str:
+    """Return seeds as they are given: their number, from 100 to 119, or each."""
+    found = every_seed(seeds)
+    if found == list(range(found[0], found[-1] + 1)):
+        return f"{found[0]} to {found[-1]}"
+    return f"0 to {seeds - 1}" if isinstance(seeds, int) else ", ".join(map(str, found))
 
 
 def _failure(error: sqlite3.DatabaseError, path: Path) -> Exception:

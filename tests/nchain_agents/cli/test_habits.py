@@ -15,6 +15,7 @@ from rich.console import Console
 
 import nchain_env
 from nchain_agents import QLearning, cli
+from nchain_agents.cli.options import going_on, seeds_of
 from nchain_agents.cli.plain_text import write_plain_text
 from nchain_agents.presets import problem
 from nchain_agents.report.markdown import show_markdown
@@ -212,3 +213,19 @@ def test_the_command_works_in_the_c_locale(tmp_path: Path) -> None:
         done.stdout.decode("ascii")
         done.stderr.decode("ascii")
         assert "--markdown" in words or max(map(len, done.stdout.splitlines())) <= 60
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"), [("3", 3), ("100:103", range(100, 103)), ("1,5,7", [1, 5, 7])]
+)
+def test_seeds_are_a_number_a_range_or_listed(text: str, seeds: Any) -> None:
+    assert seeds_of(text) == seeds
+
+
+def test_after_an_interruption_it_is_said_how_to_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(KeyboardInterrupt), going_on("finished runs", tmp_path):
+        raise KeyboardInterrupt
+    said = capsys.readouterr().err
+    assert said == f"finished runs are kept in {tmp_path}; the same command goes on\n"

@@ -207,6 +207,26 @@ def test_a_study_in_an_environment_that_is_no_id(env: Any, label: str) -> None:
     assert isinstance(evaluator, ExactEvaluator)
 
 
+@pytest.mark.parametrize("env", [chain_mdp(3), make_river])
+def test_a_study_in_an_environment_that_is_no_id_is_shown_and_kept(
+    env: Any, tmp_path: Path
+) -> None:
+    arguments: dict[str, Any] = {"parameters": {"max_episode_steps": 20}, "seeds": 2, "jobs": 1}
+    found = compare(["q-learning"], env, steps=200, out=tmp_path, **arguments)
+    assert "q-learning" in found._repr_html_()
+    kept = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    assert b"The program that made this study defines" in kept["study.toml"]
+    again = compare(["q-learning"], env, steps=200, out=tmp_path, **arguments)
+    assert again.timing == found.timing  # nothing was made again
+
+
+def test_another_table_is_another_study(tmp_path: Path) -> None:
+    arguments: dict[str, Any] = {"parameters": {"max_episode_steps": 20}, "seeds": 1, "jobs": 1}
+    compare(["q-learning"], chain_mdp(3), steps=200, out=tmp_path, **arguments)
+    with pytest.raises(ValueError, match=r"with other envs\): .*; take another folder$"):
+        compare(["q-learning"], chain_mdp(3, large=11), steps=200, out=tmp_path, **arguments)
+
+
 def test_a_score_in_an_environment_that_is_no_id() -> None:
     always_right = SimpleNamespace(predict=lambda *args, **kwargs: (np.int64(1), None))
     limited = TimeLimit(TabularEnv(river_swim_mdp()), 100)

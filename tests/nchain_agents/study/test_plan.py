@@ -171,7 +171,7 @@ def test_seeds_can_be_added_whether_they_are_counted_or_named(tmp_path: Path) ->
         ([-1], "seeds must be an integer of at least 0, got -1"),
         ([2**32], "seeds must be below 1000000, .*, got 4294967296"),
         ([0.5], "seeds must be an integer of at least 0, got 0.5"),
-        ("3", "seeds must be an integer of at least 1, got '3'"),
+        ("3", r"seeds must be a number, or seeds as range\(100, 120\), got '3'"),
         (b"x", "seeds must be an integer of at least 1, got b.x."),
         (np.array(0.5), "seeds must be an integer of at least 1, got array"),
         (range(10**15), "seeds must be small enough for memory"),

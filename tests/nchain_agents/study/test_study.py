@@ -241,8 +241,10 @@ def test_a_folder_of_another_study_is_refused_and_not_touched(tmp_path: Path) ->
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
     with pytest.raises(ValueError, match=r"\(with other steps\): .*; take another folder$"):
         compare(["q-learning"], seeds=1, steps=300, out=tmp_path, resume=True)
-    with pytest.raises(ValueError, match=r"take another folder, or --resume to add to this one$"):
+    with pytest.raises(ValueError, match=r"take another folder, or add to this one by resume=True"):
         compare(["q-learning"], seeds=2, steps=200, out=tmp_path)
+    with pytest.raises(ValueError, match=r"name the seeds that are there, too: 0 to 0$"):
+        compare(["q-learning"], seeds=range(1, 2), steps=200, out=tmp_path, resume=True)
     more = compare(["q-learning", "sarsa"], seeds=2, steps=200, out=tmp_path, resume=True)
     assert len(more.runs) == 4
     with pytest.raises(ValueError, match="of another study"):
@@ -576,6 +578,12 @@ def test_a_plan_remarks_which_presets_were_tuned_for_another_environment(tmp_pat
     file = tmp_path / "mine.toml"
     file.write_text("[mine]\npreset = 'sarsa'\nparameters = { epsilon = 0.5 }\n")
     assert remarks([str(file)], "FrozenLake-v1") == ()
+
+
+def test_a_plan_remarks_which_agents_are_told_too_small_a_reward() -> None:
+    (said,) = remarks(["rmax", "q-learning"], "NChain-v0", {"large": [5, 100]})
+    has = "max_reward = 10, where NChain-v0 large=100 has 100"
+    assert said == f"told too small a reward: rmax, which has {has}"
 
 
 def test_remarks_are_no_part_of_what_a_study_is() -> None:
