@@ -21,7 +21,7 @@ from nchain_agents.check.values import Explainer
 from nchain_agents.check.verdict import of_choices, of_values
 from nchain_agents.keras_backend import keras_backend
 from nchain_agents.presets import Preset, problem
-from nchain_agents.presets.custom import AgentLike, agents_of
+from nchain_agents.presets.custom import AgentLike, agents_of, check_complete
 from nchain_agents.progress import progress
 from nchain_agents.quiet import import_quietly
 from nchain_agents.report.reports import CheckReport
@@ -129,6 +129,7 @@ def _maker(make: Any) -> tuple[str, Make, tuple[str, ...]]:
     preset, *others = agents_of(make, problem("nchain").presets)
     if others:
         raise ValueError(f"make must be one agent, got {1 + len(others)} in {make}")
+    check_complete(preset)
     return preset.name, partial(_made, preset), preset.requires
 
 

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 def check(
     agents: Annotated[
         list[str],
-        typer.Argument(help="Agents: presets, module:Class, or TOML files of agents."),
+        typer.Argument(
+            help="Agents: presets, module:Class, module:function of env and seed, or TOML files of"
+            " agents."
+        ),
     ],
     gamma: Annotated[
         float | None,

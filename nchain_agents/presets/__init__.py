@@ -93,11 +93,18 @@ class Preset:
         Raises:
             ModuleNotFoundError: The extra is not installed.
         """
-        kind = self.load()
-        taken = inspect.signature(kind).parameters
+        return self.load()(**self.arguments(env, seed))
+
+    def arguments(self, env: Any, seed: int) -> dict[str, Any]:
+        """Return the arguments with which `make` calls the class.
+
+        Raises:
+            ModuleNotFoundError: The extra is not installed.
+        """
+        taken = inspect.signature(self.load()).parameters
         takes_all = any(one.kind is one.VAR_KEYWORD for one in taken.values())
         seeding = {"seed": seed} if "seed" in taken or takes_all else {}
-        return kind(env=env, **seeding, **self.parameters)
+        return {"env": env, **seeding, **self.parameters}
 
 
 @dataclass(frozen=True)

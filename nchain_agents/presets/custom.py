@@ -177,13 +177,9 @@ def _checked(preset: Preset) -> Preset:
     except (Exception, SystemExit) as error:  # a user's module may raise anything
         said = f"{type(error).__name__}: {error}".removeprefix("ValueError: ")
         raise ValueError(f"agents: {preset.path!r} cannot be imported: {said}") from None
-    for method in ("learn", "predict"):
-        if not callable(getattr(kind, method, None)):
-            raise ValueError(f"agents: {preset.path} must have a method {method}, as agents do")
-    try:
-        inspect.signature(kind.learn).bind_partial(None, total_timesteps=1)
-    except TypeError:
-        raise ValueError(f"agents: {preset.path}.learn must take total_timesteps") from None
+    # what a function of env returns is known when it is called
+    if not (inspect.isfunction(kind) and "env" in inspect.signature(kind).parameters):
+        _check_methods(preset.path, kind)
     for name in ("env", "seed"):
         if name in preset.parameters:
             raise ValueError(f"agents: {preset.path} must be given no {name}: a run gives it one")
@@ -202,6 +198,32 @@ def _checked(preset: Preset) -> Preset:
     if "nchain_agents.deep.keras_dqn" in homes and "keras" not in preset.requires:
         return replace(preset, requires=(*preset.requires, "keras"))
     return preset
+
+
+def check_complete(preset: Preset) -> None:
+    """Refuse an agent that needs more than an environment, a seed and its parameters.
+
+    Raises:
+        ValueError: It does; the message names what is missing.
+        ModuleNotFoundError: The extra is not installed.
+    """
+    try:
+        inspect.signature(preset.load()).bind(**preset.arguments(env=None, seed=0))
+    except TypeError as error:
+        raise ValueError(
+            f"agents: {preset.path}: {error}; give (class, {{parameters}}), a TOML file, or a "
+            "function of env and seed"
+        ) from None
+
+
+def _check_methods(path: str, kind: Any) -> None:
+    for method in ("learn", "predict"):
+        if not callable(getattr(kind, method, None)):
+            raise ValueError(f"agents: {path} must have a method {method}, as agents do")
+    try:
+        inspect.signature(kind.learn).bind_partial(None, total_timesteps=1)
+    except TypeError:
+        raise ValueError(f"agents: {path}.learn must take total_timesteps") from None
 
 
 def _importable(kind: str | type) -> str | type:

@@ -189,7 +189,7 @@ def plan(
     Raises:
         ValueError: A parameter is not allowed.
     """
-    from nchain_agents.presets.custom import as_list
+    from nchain_agents.presets.custom import as_list, check_complete
 
     given = None if agents is None else as_list(agents)
     instance("parameters", parameters, (Mapping, type(None)), "keyword arguments by name")
@@ -203,6 +203,8 @@ def plan(
         choice for one in several for choice in environments(one, parameters or {}, sweep or {})
     )
     found = chosen(given, envs)
+    for agent in found if given is not None else ():
+        check_complete(agent)
     return Study(
         found,
         envs,

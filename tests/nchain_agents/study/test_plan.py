@@ -2,6 +2,7 @@
 
 from functools import partial
 from pathlib import Path
+from textwrap import dedent
 from threading import Lock
 from typing import Any
 
@@ -116,6 +117,31 @@ def test_an_agent_must_take_its_environment_by_the_usual_name() -> None:
 
     with pytest.raises(ValueError, match=r"Vector must take its environment as env, got \(envs"):
         planned([Vector])
+
+
+def test_an_agent_that_needs_more_parameters_is_refused_before_it_is_made() -> None:
+    class Needy(QLearning):
+        def __init__(self, env: Any, policy: str, seed: int | None = None) -> None: ...
+
+    for refused in (lambda: planned([Needy]), lambda: check_agent(Needy)):
+        with pytest.raises(ValueError, match=r"Needy: missing a required argument: 'policy'; give"):
+            refused()
+    assert planned([(Needy, {"policy": "x"})]).agents
+
+
+def test_a_function_of_a_module_may_make_the_agent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = """
+    from nchain_agents import QLearning
+
+    def make(env, seed):
+        return QLearning(env, seed=seed, epsilon=0.125)
+    """
+    (tmp_path / "factory.py").write_text(dedent(text))
+    monkeypatch.syspath_prepend(tmp_path)
+    (agent,) = planned(["factory:make"]).agents
+    assert agent.make("NChain-v0", 3).epsilon == 0.125
 
 
 def test_a_check_takes_a_pair_too() -> None:
