@@ -22,7 +22,7 @@ from nchain_agents.check.verdict import of_choices, of_values
 from nchain_agents.keras_backend import keras_backend
 from nchain_agents.presets import Preset, problem
 from nchain_agents.presets.custom import AgentLike, agents_of, check_complete
-from nchain_agents.progress import progress
+from nchain_agents.progress import progress, wanted
 from nchain_agents.quiet import import_quietly
 from nchain_agents.report.reports import CheckReport
 from nchain_agents.study.failure import Failure
@@ -55,7 +55,7 @@ def check_agent(
     out: Path | str | None = None,
     jobs: int = 0,
     time_limit: float | None = 600.0,
-    progress_bar: bool = False,
+    progress_bar: bool | None = None,
 ) -> CheckReport:
     """Find out what is wrong with an agent.
 
@@ -80,7 +80,8 @@ def check_agent(
         out: The folder that gets `check.json` and `check.html`; None writes nothing.
         jobs: How many agents learn at a time; 0: as many as there are cores.
         time_limit: An agent that takes longer for a problem, in seconds, is stopped; None: none is.
-        progress_bar: Show the progress, and a line for each problem.
+        progress_bar: Show the progress, and a line for each problem. None: in a terminal and in a
+            notebook.
 
     Returns:
         The report: `ok`, `findings`, and the verdict in words by `str`. `assert_ok()` raises an
@@ -104,7 +105,7 @@ def check_agent(
     folder = None if out is None else Path(instance("out", out, (str, PathLike), "a path or None"))
     backend = keras_backend() if "keras" in requires else None
     pool = Pool(jobs, time_limit, environment={} if backend is None else {"KERAS_BACKEND": backend})
-    with _progress(progress_bar) as show:
+    with _progress(wanted(progress_bar)) as show:
         lessons = partial(_lessons, made, seeds, q_values, vector, pool, show)
         # a single environment shows how an agent behaves
         tests = None if vector else partial(behaviour, made, 0, _BEHAVIOUR_STEPS)

@@ -9,6 +9,7 @@ from typing import Any
 
 from nchain_agents.env_argument import EnvLike
 from nchain_agents.presets.custom import AgentLike
+from nchain_agents.progress import wanted
 from nchain_agents.report import outputs
 from nchain_agents.report.reports import ComparisonReport
 from nchain_agents.study import study_file
@@ -35,7 +36,7 @@ def compare(
     scheduler: str | None = None,
     cluster_timeout: float = 600.0,
     time_limit: float | None = None,
-    progress_bar: bool = False,
+    progress_bar: bool | None = None,
 ) -> ComparisonReport:
     """Train agents and compare what they learned, with the exact answer where there is one.
 
@@ -74,7 +75,7 @@ def compare(
             workers, a study on a cluster ends; the finished runs are kept.
         time_limit: A run that takes longer, in seconds, fails.
         progress_bar: Show how many runs are finished, after a line for each preset that is left
-            out or was tuned for another environment.
+            out or was tuned for another environment. None: in a terminal and in a notebook.
 
     Returns:
         The comparison: `results` (rows for `pandas.DataFrame`), `summary`, `timing`, `failures`.
@@ -103,7 +104,7 @@ def compare(
 
         instance("out", out, (str, PathLike, type(None)), "a path or None")
         storage = None if out is None else Path(out, "tuning.sqlite")
-        study = tuned_study(study, tuned, pool, storage, progress_bar)
+        study = tuned_study(study, tuned, pool, storage, wanted(progress_bar))
     return _compared(study, pool, out, resume, progress_bar)
 
 
@@ -116,7 +117,7 @@ def compare_file(
     scheduler: str | None = None,
     cluster_timeout: float = 600.0,
     time_limit: float | None = None,
-    progress_bar: bool = False,
+    progress_bar: bool | None = None,
 ) -> ComparisonReport:
     """Make the study that a file describes, as `study.toml` in the folder of a study does.
 
@@ -145,11 +146,11 @@ def compare_file(
 
 
 def _compared(
-    study: Study, pool: Pool, out: Path | str | None, resume: bool, progress_bar: bool
+    study: Study, pool: Pool, out: Path | str | None, resume: bool, progress_bar: bool | None
 ) -> ComparisonReport:
     instance("out", out, (str, PathLike, type(None)), "a path or None")
     folder = None if out is None else Path(out)
-    comparison = conduct(study, pool, folder, resume, progress_bar)
+    comparison = conduct(study, pool, folder, resume, wanted(progress_bar))
     if folder is not None:
         outputs.write(folder, comparison)
     return ComparisonReport.of_comparison(comparison)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 def progress(*columns: Any, disable: bool = False) -> Progress:
     """Return a progress bar on stderr, or in the output of a notebook's cell.
 
+    Where stderr is no terminal, it is a line every half minute.
+
     Args:
         columns: rich's columns; none: a spinner, the description, the bar and the times.
         disable: Show nothing.
@@ -29,7 +31,21 @@ def progress(*columns: Any, disable: bool = False) -> Progress:
         from nchain_agents.cell_progress import CellProgress
 
         return CellProgress(*columns, disable=disable)
+    if not console.is_terminal:
+        from nchain_agents.line_progress import LineProgress
+
+        return LineProgress(*columns, console=console, disable=disable)
     return Progress(*columns, console=console, disable=disable)
+
+
+def wanted(progress_bar: bool | None) -> bool:
+    """Return whether to show progress: as asked; for None, in a terminal and in a notebook."""
+    if progress_bar is not None:
+        return progress_bar
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    return console.is_terminal or console.is_jupyter
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any
 from nchain_agents.env_argument import EnvLike
 from nchain_agents.files import prepare_folder
 from nchain_agents.presets import Preset
-from nchain_agents.progress import progress
+from nchain_agents.progress import progress, wanted
 from nchain_agents.search.optimise import search
 from nchain_agents.search.problem import Problem, with_parameters
 from nchain_agents.search.result import Tuning
@@ -37,7 +37,7 @@ def tune(
     jobs: int = 0,
     scheduler: str | None = None,
     cluster_timeout: float = 600.0,
-    progress_bar: bool = False,
+    progress_bar: bool | None = None,
 ) -> Tuning:
     """Look for better hyperparameters of an agent, with Optuna.
 
@@ -65,7 +65,7 @@ def tune(
         scheduler: The address of a Dask scheduler, tcp://HOST:PORT, whose workers make the trials;
             None: this machine makes them.
         cluster_timeout: As in `compare`.
-        progress_bar: Show how many trials are finished.
+        progress_bar: Show how many trials are finished. None: in a terminal and in a notebook.
 
     Raises:
         ValueError: A parameter is not allowed, or the agent has no search space, or the file has
@@ -96,7 +96,8 @@ def tune(
     problem = Problem(study, found, objective, seeds)
     if out is not None:
         prepare_folder(Path(out).parent)
-    tuning = tuned(problem, trials, pool, None if storage is None else Path(storage), progress_bar)
+    file = None if storage is None else Path(storage)
+    tuning = tuned(problem, trials, pool, file, wanted(progress_bar))
     if out is not None:
         tuning.write(out)
     return tuning

@@ -111,3 +111,4 @@ def _progress(study: Study, left: int, shown: bool) -> Iterator[Any]:
             bar.update(task, advance=1, description=said)
 
         yield show
+        bar.update(task, description="finished")
