@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from nchain_agents.deep.adam import Adam
 from nchain_agents.deep.hyperparameters import BootstrappedHyperparameters, Hyperparameters
+from nchain_agents.quiet import tensorflow_quiet
 
 
 def model_and_optimizer(
@@ -131,7 +132,8 @@ def checked_model(model: Any, inputs: int, actions: int) -> Any:
 
 def twin(model: Any) -> Any:
     """Return another model of the same shape with the same weights."""
-    copy = keras.models.clone_model(model)
+    with tensorflow_quiet():  # Keras imports it to describe a layer, on JAX, too
+        copy = keras.models.clone_model(model)
     if not copy.built:
         copy.build(model.input_shape)
     for ours, theirs in zip(copy.variables, model.variables, strict=True):
