@@ -35,6 +35,7 @@ LONG = {
     "docs/measures.md",
     "docs/own-agents.md",
     "docs/studies.md",
+    "docs/tables.md",
     "docs/other-libraries.md",
 }
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

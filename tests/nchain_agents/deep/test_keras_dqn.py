@@ -464,7 +464,10 @@ def test_unsupported_spaces_and_observations_are_refused() -> None:
 @pytest.mark.parametrize(
     ("backend", "hidden", "message"),
     [
-        ("torch", "", r"ValueError.*KERAS_BACKEND must be 'tensorflow'.*nchain-env\[jax\]"),
+        pytest.param(
+            *("torch", "", r"ValueError.*KERAS_BACKEND must be 'tensorflow'.*nchain-env\[jax\]"),
+            marks=pytest.mark.slow,
+        ),
         ("jax", "jax", r"ModuleNotFoundError.*pip install -e '.*\[jax\]'"),
         ("tensorflow", "tensorflow", r"ModuleNotFoundError.*pip install -e '.*\[keras\]'"),
         ("tensorflow", "keras", r"ModuleNotFoundError.*pip install -e '.*\[keras\]'"),

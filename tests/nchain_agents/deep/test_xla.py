@@ -47,6 +47,7 @@ print(program.compiled_run(False).lower(*arguments).compile().as_text())
 """
 
 
+@pytest.mark.slow
 def test_importing_changes_no_setting() -> None:
     pytest.importorskip("jax", reason="needs the jax extra")
     code = (

@@ -178,6 +178,7 @@ def test_an_unknown_name_is_refused_with_the_closest_known() -> None:
         problem("chess")
 
 
+@pytest.mark.slow
 def test_every_problem_makes_its_environment_and_its_tabular_agents() -> None:
     assert "nchain" in problem_names()
     for name in problem_names():
